@@ -1,0 +1,57 @@
+# The two commands of the README are `make demo` and `make test`; CI and the pre-commit hooks call these same targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-annotate --upgrade --custom-compile-command "make lock"
+
+.PHONY: demo test check format docs bench lock clean
+
+demo: $(VENV)/.demo ## the main job, on a local model, in demo/
+	@$(BIN)/pilothouse demo demo $(ARGS)
+
+test: $(VENV)/.dev ## every test, with coverage of branches
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev ## run every code block of the documentation
+	@$(BIN)/python -m pytest tests/docs $(ARGS)
+
+bench: $(VENV)/.dev ## figures, reported and never asserted
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+lock: $(VENV)/.dev ## write the lock files anew
+	@$(PIP) install uv
+	@$(LOCK) --extra local --output-file requirements/demo.txt pyproject.toml requirements/build.in
+	@$(LOCK) --extra local --extra postgres --extra dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Pilothouse needs Python 3.11 or newer; $(PYTHON) is older. To mend: make PYTHON=python3.12 ..."; exit 2; }
+	@echo "Making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python requirements/demo.txt pyproject.toml
+	@echo "Installing Pilothouse and what it needs ..."
+	@$(PIP) install --require-hashes --requirement requirements/demo.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python requirements/dev.txt pyproject.toml
+	@echo "Installing Pilothouse and its development tools ..."
+	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.demo

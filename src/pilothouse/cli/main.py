@@ -1,0 +1,80 @@
+"""The `pilothouse` command: finds the commands that are installed and says errors in words."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pilothouse.cli.lazy import LazyGroup
+from pilothouse.cli.session import Session
+from pilothouse.core.errors import PilothouseError, UserCodeError
+from pilothouse.core.version import VERSION
+
+INTERRUPTED = 130
+DEFECT = 70
+
+T = TypeVar("T")
+
+
+@click.group(cls=LazyGroup, group="commands", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-C", "--project", type=click.Path(path_type=Path), help="The project's folder; found upward from here by default."
+)
+@click.version_option(VERSION, prog_name="pilothouse", message="%(prog)s %(version)s")
+@click.pass_context
+def pilothouse(context: click.Context, project: Path | None) -> None:
+    """Build a flow, try variants on data, judge them with sound statistics.
+
+    Start with `pilothouse demo`, or `pilothouse init` for a project of your own.
+    """
+    context.obj = context.with_resource(Session(project))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and leave with its exit code.
+
+    0: done. 1: done, but rows or the user's own code failed. 2: a mistake in what was given. 3: a model, disk or
+    database failed. 70: a defect in Pilothouse. 130: stopped by the user.
+    """
+    sys.exit(_run(lambda: pilothouse.main(arguments, prog_name="pilothouse", standalone_mode=False)))
+
+
+def _run(command: Callable[[], Any]) -> int:
+    try:
+        result = command()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("stopped")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`... | head`): that is its right.
+        sys.stderr.close()
+        return 0
+    except PilothouseError as error:
+        return _tell(error)
+    except Exception:  # noqa: BLE001 - the door: a defect of ours must be told as such
+        traceback.print_exc()
+        _say("this is a defect in Pilothouse, not in your project; please report it with the lines above")
+        return DEFECT
+    return result if isinstance(result, int) else 0
+
+
+def _tell(error: PilothouseError) -> int:
+    if isinstance(error, UserCodeError) and error.traceback:
+        sys.stderr.write(error.traceback.rstrip() + "\n")
+    _say(str(error))
+    return error.exit_code
+
+
+def _say(text: str) -> None:
+    mark = click.style("error:", fg="red", bold=True) if sys.stderr.isatty() else "error:"
+    click.echo(f"{mark} {text}", err=True)

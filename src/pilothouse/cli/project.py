@@ -1,0 +1,73 @@
+"""Start a project from a template: a flow, a connection, data, an experiment, an evaluator."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+
+from pilothouse.core.errors import Conflict, NotFound, StorageError, nearest_hint
+from pilothouse.core.terminal import console
+
+TEMPLATES = Path(__file__).parent / "templates"
+DEFAULT = "sms_spam"
+# A file of this name inside the package would hide files of the package itself.
+RENAMED = {"gitignore": ".gitignore"}
+
+
+def template_names() -> list[str]:
+    """Return the names of the templates that come with the package."""
+    return sorted(path.name for path in TEMPLATES.iterdir() if path.is_dir() and not path.name.startswith("_"))
+
+
+def write_template(name: str, folder: Path) -> list[Path]:
+    """Copy a template into ``folder``.
+
+    Returns:
+        The files that were written, in order.
+
+    Raises:
+        NotFound: when there is no such template.
+        Conflict: when a file of the template exists already; nothing is written then.
+        StorageError: when the folder cannot be written.
+    """
+    source = TEMPLATES / name
+    if name not in template_names():
+        raise NotFound(f"there is no template '{name}'", expected=nearest_hint(name, template_names()))
+    wanted = {
+        path: folder / path.relative_to(source).with_name(RENAMED.get(path.name, path.name))
+        for path in sorted(source.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    standing = [target for target in wanted.values() if target.exists()]
+    if standing:
+        raise Conflict(
+            f"{len(standing)} of the template's files exist already",
+            where=str(standing[0]),
+            fix="choose an empty folder",
+        )
+    try:
+        for path, target in wanted.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    except OSError as error:
+        raise StorageError(f"the template cannot be written: {error.strerror}", where=str(folder)) from error
+    return list(wanted.values())
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+@click.option("--template", default=DEFAULT, show_default=True, help="Which template to copy.")
+def init(folder: Path, template: str) -> None:
+    """Copy a template into FOLDER (the current one by default)."""
+    written = write_template(template, folder)
+    out = console()
+    out.print(f"Wrote {len(written)} files into {folder.resolve()}")
+    for path in written:
+        out.print(f"  {path.relative_to(folder)}", markup=False)
+    go = "" if folder == Path() else f"cd {folder} && "
+    out.print("\nType next:", style="bold")
+    out.print(f"  {go}pilothouse model pull smollm2-135m-instruct", markup=False)
+    out.print("  pilothouse dataset pull sms-spam", markup=False)
+    out.print("  pilothouse experiment run experiment.yaml", markup=False)

@@ -1,0 +1,82 @@
+"""What people see in the terminal: tables, progress and JSON, alike in every command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+MINIMUM_WIDTH = 60
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that writes colour only to a terminal; 80 columns where there is none."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not made.is_terminal:
+        return Console(stderr=stderr, highlight=False, width=max(made.width, 80), no_color=True)
+    return made
+
+
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]] = ()) -> Table:
+    """Return a table; a column whose name starts with `>` is aligned to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if not isinstance(cell, str) else Text(cell) for cell in map(_cell, row)))
+    return made
+
+
+def progress() -> Progress:
+    """Return a progress display: description, bar, count, rate and time; plain and silent off a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    shown = console(stderr=True)
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        console=shown,
+        disable=not shown.is_terminal,
+    )
+
+
+def download_progress() -> Progress:
+    """Return a progress display for bytes: bar, size, speed and time."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    shown = console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=shown,
+        disable=not shown.is_terminal,
+    )
+
+
+def emit_json(value: object) -> None:
+    """Write ``value`` to standard output as indented JSON and a line end."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode() + "\n")
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else str(value) if isinstance(value, int | float) else value

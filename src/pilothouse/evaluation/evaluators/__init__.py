@@ -1,0 +1,1 @@
+"""Evaluators: functions, classes and flows that judge one row, behind one interface."""

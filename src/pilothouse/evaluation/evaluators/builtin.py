@@ -1,0 +1,152 @@
+"""The evaluators of the house; they enter by the entry points `pilothouse.evaluators`, as anyone's do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from pilothouse.core.errors import ConfigError, DataError
+from pilothouse.evaluation.figures import label_metrics
+from pilothouse.evaluation.metrics.log_loss import negative_log_likelihood
+from pilothouse.evaluation.metrics.text import best_token_f1
+from pilothouse.evaluation.metrics.text import exact_match as matches
+from pilothouse.evaluation.types import LabelPair, Metric, Score
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _light(*metrics: Metric) -> Callable[[F], F]:
+    """Mark a function that computes for microseconds only, with the figures it is for."""
+
+    def mark(function: F) -> F:
+        vars(function).update(inline=True, metrics=metrics)
+        return function
+
+    return mark
+
+
+def _references(truth: Any) -> list[str]:
+    """Return the accepted texts: one, or several in a list.
+
+    Raises:
+        DataError: for anything else, nothing at all included.
+    """
+    items = list(cast("Sequence[Any]", truth)) if isinstance(truth, list | tuple) else [truth]
+    texts = [text for item in items if (text := label_text(item)) is not None]
+    if not texts or len(texts) != len(items):
+        raise DataError(f"the reference is {truth!r}", expected="a text, or a list of texts that are all accepted")
+    return texts
+
+
+def label_text(value: Any) -> str | None:
+    """Return a label as text without white space around it; None for nothing, and for what is no label.
+
+    Texts and whole numbers are labels, ``true`` and ``false`` too; fractions, lists and dicts are not.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | str):
+        return str(value).strip() or None
+    return None
+
+
+class ExactMatch:
+    """Whether the answer equals the reference, or one of a list of references.
+
+    Args:
+        strict: To the letter; else after SQuAD's normalisation (case, punctuation, articles, white space).
+    """
+
+    inline = True
+    metrics = (Metric(name="exact_match", kind="rate", worst=0.0, bounds=(0.0, 1.0)),)
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+
+    def __call__(self, prediction: Any, truth: Any) -> Score:
+        """Judge one row; no answer is a wrong one."""
+        references = _references(truth)
+        answer = label_text(prediction)
+        return Score(value=answer is not None and matches(answer, references, strict=self.strict))
+
+
+class Classification:
+    """Predicted against true label: accuracy, macro and weighted F1, precision, recall, the confusion matrix.
+
+    An answer that is no label (nothing at all, or none of ``labels``) is ``unparsable`` and counts as wrong; a row
+    without a true label is an error of the data and is left out, counted.
+
+    Args:
+        labels: The label set; without it, the labels that occur as truth.
+        ignore_case: Whether upper and lower case are the same label.
+    """
+
+    inline = True
+
+    def __init__(self, *, labels: Sequence[str] = (), ignore_case: bool = False) -> None:
+        if isinstance(labels, str) or not all(label_text(label) for label in labels):
+            raise ConfigError(f"the labels of a classification are {labels!r}", expected="a list of texts")
+        self.ignore_case = ignore_case
+        self.labels = tuple(dict.fromkeys(text for label in labels if (text := self._label(label)) is not None))
+        self.metrics = tuple(label_metrics(labels=self.labels))
+
+    def __call__(self, prediction: Any, truth: Any) -> Score:
+        """Judge one row."""
+        true = self._true(truth)
+        found = self._label(prediction)
+        known = found is not None and (not self.labels or found in self.labels)
+        pair = LabelPair(truth=true, prediction=found if known else None)
+        if known:
+            return Score(value=found == true, labels=pair)
+        return Score(state="unparsable", labels=pair, evidence={"answer": prediction})
+
+    def on_failure(self, arguments: Mapping[str, Any]) -> LabelPair:
+        """Return the true label of a row without an answer."""
+        return LabelPair(truth=self._true(arguments.get("truth")), prediction=None)
+
+    def _label(self, value: Any) -> str | None:
+        text = label_text(value)
+        return text.casefold() if text is not None and self.ignore_case else text
+
+    def _true(self, truth: Any) -> str:
+        label = self._label(truth)
+        if label is None:
+            raise DataError(f"the row has no true label: {truth!r}", expected="a text, a whole number or a boolean")
+        if self.labels and label not in self.labels:
+            raise DataError(f"the true label '{label}' is not in the label set", expected=", ".join(self.labels))
+        return label
+
+
+@_light(Metric(name="token_f1", kind="mean", worst=0.0, bounds=(0.0, 1.0)))
+def token_f1(prediction: Any, truth: Any) -> float:
+    """Return F1 over the tokens of answer and reference, the best of a list of references; no answer is 0."""
+    return best_token_f1(label_text(prediction) or "", _references(truth))
+
+
+@_light(Metric(name="log_loss", kind="mean", better="lower"))
+def log_loss(probabilities: Any, truth: Any) -> float:
+    """Return -log of the probability of the true label; ``probabilities`` is a dict from label to probability."""
+    label = label_text(truth)
+    if not isinstance(probabilities, Mapping) or label is None:
+        raise DataError(
+            f"the log loss is given {probabilities!r} and {truth!r}",
+            expected="a dict from label to probability, and a label",
+        )
+    return negative_log_likelihood(
+        {str(k): float(v) for k, v in cast("Mapping[Any, Any]", probabilities).items()}, label
+    )
+
+
+@_light(
+    Metric(name="latency_p50", kind="quantile", quantile=0.5, better="lower", unit="s"),
+    Metric(name="latency_p95", kind="quantile", quantile=0.95, better="lower", unit="s"),
+)
+def latency(duration: float | None) -> float | None:
+    """Return the seconds that a row took; unknown is not measured."""
+    return duration
+
+
+@_light(Metric(name="tokens", kind="mean", better="lower", unit="tokens"))
+def tokens(input_tokens: int | None, output_tokens: int | None) -> int | None:
+    """Return the tokens that went into and came out of the models of a row; unknown is not 0."""
+    return None if input_tokens is None or output_tokens is None else input_tokens + output_tokens

@@ -1,0 +1,114 @@
+"""Where evaluators come from: a built-in's name, a Python file, a flow."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pilothouse.core import plugins
+from pilothouse.core.canonical import digest
+from pilothouse.core.errors import ConfigError, NotFound, nearest_hint
+from pilothouse.evaluation.evaluators.calls import CallableEvaluator, parameters_of
+from pilothouse.evaluation.evaluators.evaluator import Evaluator
+from pilothouse.evaluation.evaluators.flow import FlowEvaluator, OpenFlow
+from pilothouse.evaluation.evaluators.sources import digest_of_source
+from pilothouse.evaluation.types import EvaluatorSpec
+from pilothouse.flows.nodes.faults import user_code_error
+from pilothouse.flows.nodes.modules import FlowModules
+
+GROUP = "evaluators"
+_FLOW_OPTIONS = {"variants", "connections"}
+
+
+def load_evaluator(spec: EvaluatorSpec, root: Path, open_flow: OpenFlow) -> Evaluator:
+    """Return the evaluator that ``spec`` asks for.
+
+    ``file.py:Name`` is Python; a name is a built-in (``./name`` is a path); any other existing path is a flow.
+
+    Raises:
+        NotFound: when there is no such built-in, file, name in the file, or flow.
+        ConfigError: when options or parameters do not fit.
+        FlowError: when the flow cannot be loaded.
+        UserCodeError: when the file or the class raises.
+    """
+    file, colon, symbol = spec.source.rpartition(":")
+    if colon and file.endswith(".py"):
+        path = root / file
+        return _from_python(spec, _named(_imported(path, spec), symbol, path, spec), path)
+    if spec.source in plugins.names(GROUP):
+        target = plugins.load(GROUP, spec.source)
+        source = inspect.getsourcefile(target)
+        return _from_python(spec, target, Path(source) if source else None)
+    if (root / spec.source).exists() and not spec.source.endswith(".py"):
+        return _from_flow(spec, root / spec.source, open_flow)
+    raise NotFound(
+        f"there is no evaluator '{spec.source}'; {nearest_hint(spec.source, plugins.names(GROUP))}",
+        where=spec.where,
+        expected="a built-in's name, 'path/to/file.py:Name', or the path of a flow",
+    )
+
+
+def _imported(path: Path, spec: EvaluatorSpec) -> ModuleType:
+    if not path.is_file():
+        raise NotFound(
+            f"there is no evaluator file '{path}'", where=spec.where, fix="give its path relative to the project"
+        )
+    return FlowModules(path.parent).load(path)
+
+
+def _named(module: ModuleType, symbol: str, path: Path, spec: EvaluatorSpec) -> Any:
+    found = vars(module).get(symbol)
+    if callable(found):
+        return found
+    own = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    what = f"has no '{symbol}'" if found is None else f"has '{symbol}', which cannot be called"
+    raise NotFound(
+        f"the file '{path.name}' {what}; {nearest_hint(symbol, own)}",
+        where=spec.where,
+        expected="the name of a function, or of a class with __call__",
+    )
+
+
+def _from_python(spec: EvaluatorSpec, target: Any, source: Path | None) -> Evaluator:
+    content = digest_of_source(source) if source is not None else repr(target)
+    version = digest({"source": content, "name": getattr(target, "__qualname__", ""), "options": spec.options})
+    if inspect.isclass(target):
+        target = _built(spec, target)
+    elif spec.options:
+        raise ConfigError(
+            f"the evaluator '{spec.name}' is a function and takes no options; {', '.join(spec.options)} given",
+            where=spec.where,
+            fix="make it a class with __init__ and __call__, or map constants as arguments",
+        )
+    return CallableEvaluator(spec.name, target, version, spec.better)
+
+
+def _built(spec: EvaluatorSpec, target: type) -> Any:
+    if "__call__" not in dir(target):
+        raise ConfigError(f"the class '{target.__name__}' has no __call__", where=spec.where)
+    parameters_of(target, spec.name).check(spec.options, spec.name, spec.where)
+    try:
+        return target(**spec.options)
+    except ConfigError as error:
+        raise ConfigError(error.message, where=spec.where, expected=error.expected, fix=error.fix) from error
+    except (Exception, SystemExit) as error:
+        where = spec.where or spec.source
+        raise user_code_error(error, f"the evaluator '{spec.name}' cannot be built", where) from error
+
+
+def _from_flow(spec: EvaluatorSpec, path: Path, open_flow: OpenFlow) -> Evaluator:
+    unknown = sorted(spec.options.keys() - _FLOW_OPTIONS)
+    if unknown:
+        raise ConfigError(
+            f"a flow as evaluator has no option '{unknown[0]}'; {nearest_hint(unknown[0], _FLOW_OPTIONS)}",
+            where=spec.where,
+        )
+    for name, value in spec.options.items():
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"the option '{name}' is {value!r}", where=spec.where, expected="node: choice")
+    flow, open_lines = open_flow(path, spec.options)
+    version = digest({"flow": flow.digest, "options": spec.options})
+    return FlowEvaluator(spec.name, flow, open_lines, version, spec.better)

@@ -1,0 +1,96 @@
+"""The verbs of evaluation: load evaluators, and let them judge rows.
+
+Figures and comparisons are pure functions over what comes out: `aggregate` and `compare`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from pilothouse.core.services import Services
+from pilothouse.evaluation.evaluators.evaluator import Evaluator
+from pilothouse.evaluation.evaluators.flow import OpenFlow, flow_opener
+from pilothouse.evaluation.evaluators.loading import load_evaluator
+from pilothouse.evaluation.session import EvaluationSession
+from pilothouse.evaluation.types import EvaluationResult, EvaluationRow, EvaluatorSpec, ScoredRow
+from pilothouse.flows.settings import FlowSettings
+from pilothouse.models.service import ModelService
+
+CONCURRENCY = 32
+
+
+class EvaluationService:
+    """Evaluators of a project, and evaluations with them."""
+
+    def __init__(self, *, root: Path, open_flow: OpenFlow) -> None:
+        self._root = root
+        self._open_flow = open_flow
+
+    @classmethod
+    def build(cls, services: Services) -> Self:
+        """Return the service of a project; flows as evaluators find their models in the project's connections."""
+        opener = flow_opener(services.get(ModelService), services.settings.section(FlowSettings))
+        return cls(root=services.root, open_flow=opener)
+
+    def load(self, spec: EvaluatorSpec, arguments: Iterable[str] | None = None) -> Evaluator:
+        """Return the evaluator that ``spec`` asks for; ``arguments`` are checked against what it takes.
+
+        Raises:
+            NotFound, ConfigError, FlowError, UserCodeError: see `load_evaluator`.
+        """
+        evaluator = load_evaluator(spec, self._root, self._open_flow)
+        if arguments is not None:
+            evaluator.parameters.check(arguments, evaluator.name, spec.where)
+        return evaluator
+
+    def session(self, evaluators: Sequence[Evaluator]) -> EvaluationSession:
+        """Return a session that scores rows one by one, as a run produces them.
+
+        Raises:
+            ConfigError: when two evaluators have one name.
+        """
+        return EvaluationSession(evaluators)
+
+    async def evaluate(
+        self,
+        rows: Iterable[EvaluationRow],
+        evaluators: Sequence[Evaluator],
+        *,
+        concurrency: int = CONCURRENCY,
+        on_row: Callable[[ScoredRow], None] | None = None,
+    ) -> EvaluationResult:
+        """Let every evaluator judge every row.
+
+        Args:
+            rows: Read one by one, as fast as they are judged.
+            evaluators: Loaded evaluators.
+            concurrency: Rows in flight.
+            on_row: Told each row as it is done, in the order in which they are.
+
+        Raises:
+            ConfigError: when two evaluators have one name.
+        """
+        numbered = enumerate(rows)
+        async with self.session(evaluators) as session:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(concurrency):
+                        group.create_task(_work(session, numbered, on_row))
+            except ExceptionGroup as failures:
+                # Only `rows` and `on_row` raise: the caller gets their error as it was.
+                raise failures.exceptions[0] from None
+            return await session.finish()
+
+
+async def _work(
+    session: EvaluationSession,
+    rows: Iterator[tuple[int, EvaluationRow]],
+    on_row: Callable[[ScoredRow], None] | None,
+) -> None:
+    for number, row in rows:
+        scored = await session.score(row, number)
+        if on_row is not None:
+            on_row(scored)

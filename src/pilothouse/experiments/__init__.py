@@ -1,0 +1,1 @@
+"""Experiments: flows in variants on data, run, compared and reported."""

@@ -1,0 +1,1 @@
+"""From recorded runs and scores to a comparison: measures, judgements, verdict, prompt differences."""

@@ -1,0 +1,182 @@
+"""Everything that was recorded of an experiment, put together into its comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from pilothouse.core.errors import NotFound, nearest_hint
+from pilothouse.evaluation.aggregate import classification_report, estimates
+from pilothouse.evaluation.compare import compare_runs
+from pilothouse.evaluation.figures import metrics_of
+from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
+from pilothouse.experiments.analysis.judgements import Judgements, disagreements
+from pilothouse.experiments.analysis.measures import Measures, measure
+from pilothouse.experiments.analysis.verdict import best_arm, notes_of, outcome_of, verdict_of
+from pilothouse.experiments.analysis.views import ArmRows, row_views
+from pilothouse.experiments.comparison import Arm, Confusion, ExperimentComparison, PromptDiff, RowView
+from pilothouse.experiments.runs.types import Run, RunRow
+from pilothouse.experiments.types import Experiment, Variant
+
+
+class ArmResult(Struct, frozen=True, kw_only=True):
+    """What was recorded of one arm.
+
+    Attributes:
+        variant: The variant.
+        run: Its run, ended.
+        rows: Its rows in input order, from the first.
+        scored: Its rows with all evaluators' scores.
+        aggregates: What evaluators computed over all rows.
+    """
+
+    variant: Variant
+    run: Run
+    rows: Callable[[], Iterable[RunRow]]
+    scored: tuple[ScoredRow, ...]
+    aggregates: tuple[Estimate, ...] = ()
+
+
+class Declared(Struct, frozen=True, kw_only=True):
+    """What an evaluator says of its own figures."""
+
+    name: str
+    metrics: tuple[Metric, ...] = ()
+    better: Direction | dict[str, Direction] = "higher"
+
+
+class Frame(Struct, frozen=True, kw_only=True):
+    """What surrounds a comparison and does not follow from the rows."""
+
+    ref: str
+    now: datetime
+    prompts: tuple[PromptDiff, ...] = ()
+    facts: dict[str, str]
+
+
+def merge(scored: Sequence[Sequence[ScoredRow]]) -> tuple[ScoredRow, ...]:
+    """Return the rows of several evaluators over one run as rows that hold all scores."""
+    scores: dict[str, list[Score]] = {}
+    clusters: dict[str, str | None] = {}
+    for rows in scored:
+        for row in rows:
+            scores.setdefault(row.id, []).extend(row.scores)
+            clusters[row.id] = row.cluster
+    return tuple(ScoredRow(id=id_, scores=tuple(found), cluster=clusters[id_]) for id_, found in scores.items())
+
+
+def compare_arms(
+    experiment: Experiment, arms: Sequence[ArmResult], declared: Sequence[Declared], frame: Frame
+) -> ExperimentComparison:
+    """Return the comparison of all arms.
+
+    Raises:
+        NotFound: when no evaluator gives the primary metric.
+        DataError: when the arms are not over the same rows.
+    """
+    metrics = _metrics(experiment, arms, declared)
+    primary = metrics[0]
+    how = Procedure(
+        level=1.0 - experiment.alpha, alpha=experiment.alpha, resamples=experiment.resamples, seed=experiment.seed
+    )
+    scored = {arm.variant.name: arm.scored for arm in arms}
+    found = [_arm(arm, metrics, how) for arm in arms]
+    comparisons: list[Comparison] = []
+    if len(arms) > 1:
+        for metric in metrics:
+            comparisons += compare_runs(metric, scored, experiment.baseline, how)
+    deciding = [item for item in comparisons if item.metric == primary.name]
+    judged = {name: Judgements(primary, rows) for name, rows in scored.items()}
+    return ExperimentComparison(
+        name=experiment.name,
+        ref=frame.ref,
+        description=experiment.description,
+        created_at=frame.now,
+        baseline=experiment.baseline,
+        primary=primary.name,
+        metrics=metrics,
+        arms=tuple(found),
+        comparisons=tuple(comparisons),
+        outcome=outcome_of(found, deciding),
+        best=best_arm(found, primary),
+        verdict=verdict_of(primary, experiment.baseline, found, deciding),
+        notes=notes_of(primary, experiment.baseline, found, comparisons),
+        rows=max((arm.rows for arm in found), default=0),
+        disagreements=disagreements(judged) if len(arms) > 1 else 0,
+        prompts=frame.prompts,
+        facts=frame.facts,
+    )
+
+
+def views_of(primary: Metric, arms: Sequence[ArmResult]) -> Iterator[RowView]:
+    """Yield the rows of all arms side by side."""
+    repeat = max((arm.run.repeat for arm in arms), default=1)
+    return row_views(
+        [
+            ArmRows(
+                rows=arm.rows(),
+                judged=Judgements(primary, arm.scored),
+                scores={row.id: row.scores for row in arm.scored},
+            )
+            for arm in arms
+        ],
+        repeat,
+    )
+
+
+def _metrics(experiment: Experiment, arms: Sequence[ArmResult], declared: Sequence[Declared]) -> tuple[Metric, ...]:
+    """Return the metrics of all arms together, the primary first."""
+    found = metrics_of(
+        (row for arm in arms for row in arm.scored),
+        {item.name: item.metrics for item in declared},
+        {item.name: item.better for item in declared},
+    )
+    wanted = experiment.primary
+    if not found:
+        raise NotFound("no evaluator gives a metric", expected="scores that are numbers, booleans or labels")
+    chosen = found[0] if wanted is None else next((metric for metric in found if metric.name == wanted), None)
+    if chosen is None:
+        raise NotFound(
+            f"no evaluator gives a metric '{wanted}'", expected=nearest_hint(str(wanted), [item.name for item in found])
+        )
+    return (chosen, *(metric for metric in found if metric is not chosen))
+
+
+def _arm(arm: ArmResult, metrics: Sequence[Metric], how: Procedure) -> Arm:
+    taken: Measures = measure(arm.run, arm.rows())
+    counts = arm.run.counts
+    return Arm(
+        variant=arm.variant,
+        run=arm.run.name,
+        rows=counts.total if counts.total is not None else counts.done,
+        failed=counts.unsuccessful,
+        estimates={item.name: item for item in estimates(metrics, arm.scored, how)},
+        latency=taken.latency,
+        usage=taken.usage,
+        cached_usage=taken.cached_usage,
+        cost=taken.cost,
+        unpriced=taken.unpriced,
+        calls=taken.calls,
+        models=taken.models,
+        confusions=_confusions(arm, metrics, how),
+        aggregates=_aggregates(arm),
+    )
+
+
+def _confusions(arm: ArmResult, metrics: Sequence[Metric], how: Procedure) -> tuple[Confusion, ...]:
+    """Return one matrix for every evaluator that judges labels."""
+    by_evaluator: dict[str, Metric] = {}
+    for metric in metrics:
+        if metric.kind == "labels":
+            by_evaluator.setdefault(metric.evaluator, metric)
+    return tuple(
+        Confusion(evaluator=name, report=classification_report(metric, arm.scored, how))
+        for name, metric in by_evaluator.items()
+    )
+
+
+def _aggregates(arm: ArmResult) -> dict[str, float | None]:
+    logged: Mapping[str, float] = arm.run.metrics
+    return {**logged, **{item.name: item.value for item in arm.aggregates}}

@@ -1,0 +1,108 @@
+"""How numbers read in every report: the same figure looks the same in terminal and page."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+from pilothouse.evaluation.types import Comparison, Estimate, Metric
+
+MINUS = "\u2212"
+NONE = "–"
+
+
+def places(n: int) -> int:
+    """Return how many decimals a share of ``n`` rows can carry: more would be noise."""
+    return 2 if n < 1000 else 3
+
+
+def score(value: float | None, decimals: int = 2) -> str:
+    """Return a score such as ``0.71``; the minus is a typographic one, and nothing is ever ``-0.00``."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    text = f"{abs(value):.{decimals}f}"
+    return f"{MINUS}{text}" if value < 0 and float(text) else text
+
+
+def signed(value: float | None, decimals: int = 2) -> str:
+    """Return a difference with its sign, such as ``+0.08``."""
+    text = score(value, decimals)
+    return f"+{text}" if value is not None and value > 0 and text != NONE and float(text) else text
+
+
+def quantity(value: float | None, metric: Metric, n: int) -> str:
+    """Return a value in the metric's own unit: seconds, whole tokens, or a plain score."""
+    if metric.unit == "s":
+        return f"{MINUS if value is not None and value < 0 else ''}{seconds(None if value is None else abs(value))}"
+    if metric.unit is not None and value is not None:
+        return f"{score(value, 0 if abs(value) >= 100 else 1)} {metric.unit}"
+    return score(value, places(n))
+
+
+def estimate(found: Estimate, metric: Metric) -> str:
+    """Return ``0.71 [0.61, 0.80]``."""
+    value = quantity(found.value, metric, found.n)
+    if found.interval is None:
+        return value
+    low, high = (quantity(end, metric, found.n) for end in (found.interval.low, found.interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def difference(found: Estimate, metric: Metric) -> str:
+    """Return ``+0.08 [−0.02, +0.18]``."""
+
+    def show(value: float | None) -> str:
+        text = quantity(value, metric, found.n)
+        return f"+{text}" if value is not None and value > 0 and text.strip("0. smin") else text
+
+    if found.interval is None:
+        return show(found.value)
+    return f"{show(found.value)} [{show(found.interval.low)}, {show(found.interval.high)}]"
+
+
+def detectable(found: Comparison, metric: Metric) -> str:
+    """Return the smallest difference that the design finds, or a dash where it cannot be told."""
+    return quantity(found.mde, metric, found.n_pairs)
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value such as ``0.043`` or ``<0.001``."""
+    if value is None:
+        return NONE
+    if value < 0.001:
+        return "<0.001"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration with its unit, such as ``84 ms``, ``1.24 s`` or ``3 min 20 s``."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    if value < 0.0995:
+        return f"{value * 1000:.1f} ms" if value < 0.00995 else f"{value * 1000:.0f} ms"
+    if value < 100:
+        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def count(value: int | None) -> str:
+    """Return a count with thousands apart, such as ``12,345``."""
+    return NONE if value is None else f"{value:,}"
+
+
+def money(value: Decimal | None, unpriced: int = 0) -> str:
+    """Return US dollars; an unknown price is ``unknown``, and a part that is unknown makes it a lower bound."""
+    if value is None:
+        return "unknown" if unpriced else "$0"
+    text = f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.6f}".rstrip("0")
+    return f"at least {text}" if unpriced else text
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole percentage, never rounding a little to 0 or nearly all to 100."""
+    if 0 < share < 0.01:
+        return "<1 %"
+    if 0.99 < share < 1:
+        return ">99 %"
+    return f"{share * 100:.0f} %"

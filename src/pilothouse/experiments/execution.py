@@ -1,0 +1,102 @@
+"""The arms of an experiment, run one after another: what was done before is taken, what is missing is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pilothouse.core.clock import Clock
+from pilothouse.core.errors import NotFound
+from pilothouse.core.ids import new_id
+from pilothouse.experiments.preparation import PreparedArm
+from pilothouse.experiments.runs.interrupts import Stop
+from pilothouse.experiments.runs.service import RunService
+from pilothouse.experiments.runs.types import Progress, Run, RunSpec
+from pilothouse.experiments.store import ExperimentStore
+from pilothouse.experiments.types import Experiment, ExperimentRecord, ExperimentRun
+
+_FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class ArmExecutor:
+    """Runs single arms.
+
+    Args:
+        runs: Runs flows over rows.
+        store: Keeps which run belongs to which arm.
+        clock: Where the time comes from.
+    """
+
+    def __init__(self, runs: RunService, store: ExperimentStore, clock: Clock) -> None:
+        self._runs = runs
+        self._store = store
+        self._clock = clock
+
+    async def run(
+        self,
+        record: ExperimentRecord,
+        position: int,
+        arm: PreparedArm,
+        *,
+        fresh: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: Stop | None = None,
+    ) -> tuple[Run, int]:
+        """Return the arm's run, ended, and the number of its first attempt that was made now.
+
+        A run over the same flow, connections, data and mapping is taken as it is when every row has its answer; rows
+        that failed or were never begun are run, whoever began it. The link is written first: a killed process leaves
+        a run that is found again.
+
+        Args:
+            record: The experiment.
+            position: The arm's place in it.
+            arm: The arm.
+            fresh: Take nothing that was done before: a new run, without the node cache.
+            on_progress: Called at most ten times a second.
+            stop: Asked by whoever wants it to end.
+
+        Raises:
+            Conflict: another process is working on the run.
+            UserError: flow, data or connection cannot be used.
+        """
+        earlier = None if fresh else self.earlier(arm)
+        name = earlier.name if earlier is not None else _run_name(record, arm)
+        link = ExperimentRun(variant=arm.variant, run=name)
+        self._store.link(record.id, position, link, arm.key, self._clock.now())
+        if earlier is not None:
+            run = await self._runs.resume(name, on_progress=on_progress, stop=stop)
+            return run, len(earlier.attempts) + 1
+        spec = _spec(record.definition, arm, name, record.id, fresh=fresh)
+        return await self._runs.execute(spec, on_progress=on_progress, stop=stop), 1
+
+    def earlier(self, arm: PreparedArm) -> Run | None:
+        """Return the latest run of the same arm, of this experiment or another; None when there is none."""
+        for name in self._store.runs_of_arm(arm.key):
+            try:
+                return self._runs.get(name)
+            except NotFound:
+                continue  # deleted since, or its process was killed before it was recorded
+        return None
+
+
+def _spec(experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *, fresh: bool) -> RunSpec:
+    return RunSpec(
+        flow=experiment.flow,
+        data=experiment.data,
+        id_column=experiment.id_column,
+        column_mapping=experiment.column_mapping,
+        variants=arm.variant.choices,
+        name=name,
+        display_name=f"{experiment.name}: {arm.variant.name}",
+        use_cache=not fresh,
+        concurrency=experiment.concurrency,
+        repeat=experiment.repeats,
+        limit=experiment.limit,
+        experiment=record_id,
+    )
+
+
+def _run_name(record: ExperimentRecord, arm: PreparedArm) -> str:
+    variant = _FOREIGN.sub("-", arm.variant.name).strip("-")[:60]
+    return f"{record.name}-{record.number}-{variant}-{new_id()[-5:]}"

@@ -1,0 +1,251 @@
+"""What an experiment file means here and now: its flow, data, evaluators and arms, read and checked before any call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from pilothouse.core.canonical import digest
+from pilothouse.core.errors import ConfigError, Conflict, ConnectionFault, nearest_hint
+from pilothouse.core.yaml import Document
+from pilothouse.datasets.mapping import ColumnMapping, default_mapping
+from pilothouse.datasets.service import DatasetService
+from pilothouse.datasets.source import DatasetSource
+from pilothouse.evaluation.evaluators.evaluator import Evaluator
+from pilothouse.evaluation.service import EvaluationService
+from pilothouse.evaluation.types import EvaluatorSpec
+from pilothouse.experiments.file import Overrides, flow_path, read_file, resolve
+from pilothouse.experiments.runs.types import Run
+from pilothouse.experiments.scoring import SOURCES, Judge
+from pilothouse.experiments.types import Experiment, Variant
+from pilothouse.experiments.variants import Space
+from pilothouse.flows.dag.variants import chosen
+from pilothouse.flows.loader import load_flow
+from pilothouse.flows.types import Flow, LiteralValue
+from pilothouse.models.service import ModelService
+
+
+class PreparedArm(Struct, frozen=True, kw_only=True):
+    """One arm, ready to run.
+
+    Attributes:
+        variant: The variant.
+        flow: The flow with the variant in place.
+        key: Digest of all that decides the arm's rows: flow, connections, data, mapping, repeats.
+    """
+
+    variant: Variant
+    flow: Flow
+    key: str
+
+
+class Prepared(Struct, frozen=True, kw_only=True):
+    """A checked experiment.
+
+    Attributes:
+        experiment: What was asked.
+        arms: In the order they run.
+        data: The rows.
+        judges: The evaluators with their mappings.
+        rows: Rows of the data that will be used, repeats not counted.
+        digest: Of everything that decides what the experiment finds.
+    """
+
+    experiment: Experiment
+    arms: tuple[PreparedArm, ...]
+    data: DatasetSource
+    judges: tuple[Judge, ...]
+    rows: int
+    digest: str
+
+
+class Preparer:
+    """Makes experiments ready.
+
+    Args:
+        root: The project's folder.
+        datasets: Opens data.
+        models: Knows connections.
+        evaluation: Loads evaluators.
+    """
+
+    def __init__(
+        self, root: Path, datasets: DatasetService, models: ModelService, evaluation: EvaluationService
+    ) -> None:
+        self._root = root
+        self._datasets = datasets
+        self._models = models
+        self._evaluation = evaluation
+
+    def prepare(self, path: Path, overrides: Overrides | None = None) -> Prepared:
+        """Read and check everything; nothing is written and no model is called.
+
+        Raises:
+            UserError: the file, the flow, the data, a mapping or an evaluator cannot be used; with file and line.
+        """
+        file, document = read_file(path)
+        flow = load_flow(self._root / flow_path(file, document, self._root))
+        experiment = resolve(file, document, space_of(flow), self._root, overrides)
+        data = self._datasets.open(experiment.data, id_column=experiment.id_column)
+        columns = [column.name for column in data.columns]
+        _check_flow_mapping(experiment, flow, columns, document)
+        judges = tuple(self.judge(use.spec, use.column_mapping) for use in experiment.evaluators)
+        for index, judge in enumerate(judges):
+            where = partial(document.where, "evaluators", index, "column_mapping")
+            _check_columns(judge.mapping, columns, flow, where, f"{judge.evaluator.name}.")
+        _check_primary(experiment, [judge.evaluator for judge in judges], document)
+        arms = tuple(self._arm(experiment, arm, chosen(flow, arm.choices), data) for arm in experiment.variants)
+        return Prepared(
+            experiment=experiment,
+            arms=arms,
+            data=data,
+            judges=judges,
+            rows=min(data.profile.rows, experiment.limit or data.profile.rows),
+            digest=_digest(experiment, arms, judges),
+        )
+
+    def judge(self, spec: EvaluatorSpec, mapping: Mapping[str, Any]) -> Judge:
+        """Load an evaluator and check its mapping; what a row itself knows (`duration`, ...) needs none.
+
+        Raises:
+            UserError: the evaluator cannot be loaded, or the mapping does not fit it.
+        """
+        evaluator = self._evaluation.load(spec)
+        takes = (*evaluator.parameters.required, *evaluator.parameters.optional)
+        own = {name: f"${{row.{name}}}" for name in takes if name in ROW_FACTS and name not in mapping}
+        full = {**own, **mapping}
+        evaluator.parameters.check(full, evaluator.name, spec.where)
+        return Judge(evaluator=evaluator, mapping=ColumnMapping.parse(full, SOURCES), written=full)
+
+    def data_of(self, run: Run) -> DatasetSource | None:
+        """Return the data a run is over.
+
+        Raises:
+            Conflict: it has changed since.
+        """
+        if run.data is None:
+            return None
+        data = self._datasets.open(run.data.source, id_column=run.data.id_column)
+        if data.digest != run.data.digest:
+            raise Conflict(
+                f"the data of the run '{run.name}' has changed since",
+                where=run.data.source,
+                fix="put it back, or run the flow again",
+            )
+        return data
+
+    def _arm(self, experiment: Experiment, variant: Variant, flow: Flow, data: DatasetSource) -> PreparedArm:
+        content = {
+            "flow": flow.digest,
+            "variants": flow.variants,
+            "connections": self._connections(flow),
+            "data": [data.digest, data.id_column],
+            "mapping": experiment.column_mapping,
+            "repeats": experiment.repeats,
+            "limit": experiment.limit,
+        }
+        return PreparedArm(variant=variant, flow=flow, key=digest(content))
+
+    def _connections(self, flow: Flow) -> list[dict[str, str]]:
+        """Return what tells the flow's connections apart: another model behind one name is another arm."""
+        known = {connection.name for connection in self._models.connections()}
+        named = {node.connection for node in flow.nodes if node.connection}
+        # A Python tool takes a connection by its name in an input.
+        literals = (
+            value.value for node in flow.nodes for value in node.inputs.values() if isinstance(value, LiteralValue)
+        )
+        maybe = {value for value in literals if isinstance(value, str) and value in known}
+        found: list[dict[str, str]] = []
+        for name in sorted(named | maybe):
+            try:
+                found.append(self._models.connection(name).identity())
+            except ConnectionFault:
+                if name in named:
+                    raise
+        return found
+
+
+ROW_FACTS = ("duration", "input_tokens", "output_tokens", "cached")
+
+
+def space_of(flow: Flow) -> Space:
+    """Return the flow's nodes with variants and their variant ids, defaults first."""
+    return {
+        node: (item.default, *(variant for variant in item.variants if variant != item.default))
+        for node, item in flow.node_variants.items()
+        if node in flow.variants
+    }
+
+
+def _check_flow_mapping(experiment: Experiment, flow: Flow, columns: Iterable[str], document: Document) -> None:
+    for name in experiment.column_mapping:
+        if flow.inputs and name not in flow.inputs:
+            raise ConfigError(
+                f"the flow has no input '{name}'",
+                where=document.where("column_mapping", name),
+                expected=nearest_hint(name, flow.inputs),
+            )
+    needs = {name: item.has_default for name, item in flow.inputs.items() if name not in experiment.column_mapping}
+    mapping = ColumnMapping.parse({**default_mapping(needs), **experiment.column_mapping}, ("data",))
+    _check_columns(mapping, columns, None, partial(document.where, "column_mapping"))
+
+
+def _check_columns(
+    mapping: ColumnMapping,
+    columns: Iterable[str],
+    flow: Flow | None,
+    where: Callable[[str], str],
+    option: str = "",
+) -> None:
+    """Refuse a reference to a column or an output that does not exist, before a single row is run."""
+    known = {"data": list(columns)}
+    if flow is not None and flow.outputs:
+        known |= {"run.outputs": list(flow.outputs), "run.inputs": list(flow.inputs)}
+    for name, reference in mapping.references.items():
+        places = [(source, path) for source, path in reference.places if source in known]
+        if not places or any(path in known[source] or path.split(".")[0] in known[source] for source, path in places):
+            continue
+        source, path = places[0]
+        raise ConfigError(
+            f"'{name}' wants {reference.text}, but {_LACKS[source]} '{path}'",
+            where=where(name),
+            expected=nearest_hint(path, known[source]),
+            fix=f"name one that exists, in the file or with --map {option}{name}={source}.NAME",
+        )
+
+
+_LACKS = {
+    "data": "the data has no column",
+    "run.outputs": "the flow has no output",
+    "run.inputs": "the flow has no input",
+}
+
+
+def _check_primary(experiment: Experiment, evaluators: Iterable[Evaluator], document: Document) -> None:
+    """Refuse an unknown primary metric early, where all evaluators say beforehand which metrics they give."""
+    declared: list[str] = []
+    for evaluator in evaluators:
+        if not evaluator.metrics:
+            return
+        declared += [name for metric in evaluator.metrics for name in (metric.name, f"{evaluator.name}.{metric.name}")]
+    if experiment.primary is not None and experiment.primary not in declared:
+        raise ConfigError(
+            f"no evaluator gives a metric '{experiment.primary}'",
+            where=document.where("primary"),
+            expected=nearest_hint(experiment.primary, [name for name in declared if "." not in name]),
+        )
+
+
+def _digest(experiment: Experiment, arms: Iterable[PreparedArm], judges: Iterable[Judge]) -> str:
+    return digest(
+        {
+            "arms": [[arm.variant.name, arm.key] for arm in arms],
+            "baseline": experiment.baseline,
+            "judges": [judge.identity for judge in judges],
+            "decision": [experiment.primary, experiment.alpha, experiment.resamples, experiment.seed],
+        }
+    )

@@ -1,0 +1,1 @@
+"""Plots: small pure functions from numbers to inline SVG."""

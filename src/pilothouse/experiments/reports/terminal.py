@@ -1,0 +1,162 @@
+"""The comparison in a terminal of 80 columns: verdict first, then scores, differences, time and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pilothouse.evaluation.types import Estimate, Metric
+from pilothouse.experiments.analysis import numbers
+from pilothouse.experiments.comparison import Arm, ExperimentComparison
+from pilothouse.experiments.reports.visible import clip, reveal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+WIDTH = 80
+BAR = 13
+NAME = 19
+MOST_NOTES = 8
+
+_STYLES = {"better": "green", "worse": "red", "inconclusive": "yellow", "single": "cyan"}
+_TITLES = {
+    "better": "a variant is better",
+    "worse": "the baseline stands",
+    "inconclusive": "inconclusive",
+    "single": "one variant",
+}
+
+
+def terminal_report(found: ExperimentComparison) -> Iterable[RenderableType]:
+    """Yield what is printed, piece by piece."""
+    from rich.panel import Panel
+    from rich.text import Text
+
+    style = _STYLES[found.outcome]
+    yield Panel(
+        Text(reveal(found.verdict)), title=_TITLES[found.outcome], border_style=style, width=80, title_align="left"
+    )
+    tables = [_scores(found), *([_differences(found)] if found.comparisons else []), _costs(found)]
+    for table in tables:
+        yield table
+        yield ""
+    for note in found.notes[:MOST_NOTES]:
+        yield Text(f"• {reveal(note)}", style="dim")
+    hidden = len(found.notes) - MOST_NOTES
+    if hidden > 0:
+        yield Text(f"• {hidden} more notes are in the report", style="dim")
+
+
+def bar(estimate: Estimate | None, span: tuple[float, float]) -> str:
+    """Return an interval as ``  ├──●──┤  `` on a scale that all arms share."""
+    low, high = span
+    if estimate is None or estimate.value is None or high <= low:
+        return ""
+
+    def place(value: float) -> int:
+        return round(min(max((value - low) / (high - low), 0.0), 1.0) * (BAR - 1))
+
+    cells = [" "] * BAR
+    if estimate.interval is not None:
+        first, last = place(estimate.interval.low), place(estimate.interval.high)
+        cells[first : last + 1] = ["─"] * (last - first + 1)
+        cells[first], cells[last] = "├", "┤"
+    cells[place(estimate.value)] = "●"
+    return "".join(cells)
+
+
+def _scores(found: ExperimentComparison) -> Table:
+    shown = found.metrics[:2]
+    table = _table(f"{found.name}: {len(found.arms)} variants, {found.rows:,} rows", ["variant", found.primary, ""])
+    if len(shown) > 1:
+        table.add_column(_text(shown[1].name), no_wrap=True)
+    with_failures = any(arm.failed for arm in found.arms)
+    if with_failures:
+        table.add_column("failed", justify="right", no_wrap=True)
+    span = _span([arm.estimates.get(found.primary) for arm in found.arms])
+    for arm in found.arms:
+        primary = arm.estimates.get(found.primary)
+        cells = [_name(found, arm), *_figures(arm, shown[:1]), bar(primary, span), *_figures(arm, shown[1:])]
+        if with_failures:
+            cells.append(f"{arm.failed:,}")
+        table.add_row(*map(_text, cells))
+    return table
+
+
+def _differences(found: ExperimentComparison) -> Table:
+    metric = found.metrics[0]
+    title = f"{metric.name}: differences from {found.baseline}"
+    table = _table(title, ["variant", "difference", ">won/lost", ">p", ">corrected", "verdict"])
+    for item in found.against_baseline(metric.name):
+        lost_won = f"{item.discordant[1]}/{item.discordant[0]}" if item.discordant else numbers.NONE
+        cells = [
+            clip(item.candidate, NAME),
+            numbers.difference(item.difference, metric),
+            lost_won,
+            numbers.p_value(item.p_value),
+            numbers.p_value(item.p_adjusted),
+        ]
+        verdict = _text(item.verdict)
+        verdict.stylize(_STYLES[item.verdict])
+        table.add_row(*map(_text, cells), verdict)
+    return table
+
+
+def _costs(found: ExperimentComparison) -> Table:
+    table = _table(None, ["variant", ">p50", ">p95", ">tokens in", ">tokens out", ">cost", ">cached"])
+    for arm in found.arms:
+        cached = f"{arm.calls.cached:,}/{arm.calls.total:,}" if arm.calls.total else numbers.NONE
+        cells = [
+            clip(arm.name, NAME),
+            numbers.seconds(arm.latency.p50),
+            numbers.seconds(arm.latency.p95),
+            numbers.count(arm.usage.input_tokens),
+            numbers.count(arm.usage.output_tokens),
+            numbers.money(arm.cost, arm.unpriced),
+            cached,
+        ]
+        table.add_row(*map(_text, cells))
+    return table
+
+
+def _name(found: ExperimentComparison, arm: Arm) -> str:
+    name = clip(arm.name, NAME)
+    return f"{name} *" if arm.name == found.baseline and len(found.arms) > 1 else name
+
+
+def _figures(arm: Arm, metrics: Sequence[Metric]) -> list[str]:
+    found = [(arm.estimates.get(metric.name), metric) for metric in metrics]
+    return [numbers.estimate(item, metric) if item is not None else "not measured" for item, metric in found]
+
+
+def _span(estimates: Sequence[Estimate | None]) -> tuple[float, float]:
+    known = [item for item in estimates if item is not None and item.value is not None]
+    ends = [end for item in known for end in ((item.interval.low, item.interval.high) if item.interval else ())]
+    values = [*ends, *(item.value for item in known if item.value is not None)]
+    return (min(values), max(values)) if values else (0.0, 0.0)
+
+
+def _table(title: str | None, columns: Sequence[str]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        title_justify="left",
+        title_style="bold",
+    )
+    for column in columns:
+        table.add_column(_text(column.lstrip(">")), justify="right" if column.startswith(">") else "left", no_wrap=True)
+    return table
+
+
+def _text(content: str) -> Text:
+    from rich.text import Text
+
+    return Text(reveal(content))

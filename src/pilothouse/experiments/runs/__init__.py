@@ -1,0 +1,1 @@
+"""Runs: one flow over one dataset, every row recorded, resumable."""

@@ -1,0 +1,245 @@
+"""Rows through a flow, many at once; every outcome goes to the journal in the order in which rows end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from pilothouse.core.errors import PilothouseError
+from pilothouse.experiments.runs.engine.lines import Line
+from pilothouse.experiments.runs.engine.outcome import Outcome
+from pilothouse.experiments.runs.engine.progress import Meter
+from pilothouse.experiments.runs.engine.spans import line_id
+from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
+from pilothouse.experiments.runs.journal import Recorded, RowWriter
+from pilothouse.flows.runner import FlowRunner
+from pilothouse.flows.running.threads import ToolThreads
+
+#: Lines that one hop into a thread takes at most, and the seconds after which it gives the rest back.
+HOP_LINES = 64
+HOP_SECONDS = 0.02
+
+#: A hop that took longer than this many seconds, and this many for each line, waits for something: more threads then
+#: make the run faster.
+SLOW_HOP = 0.005
+SLOW_LINE = 0.001
+
+MOST_THREADS = 10_000
+
+Finish = Callable[[Line, Outcome], Recorded]
+"""Makes the row that is recorded; called in threads too."""
+
+
+class EngineOptions(Struct, frozen=True, kw_only=True):
+    """How rows are run.
+
+    Attributes:
+        concurrency: Rows in flight at most, at least 1.
+        timeout: Seconds after which a row that hangs in its thread is given up; None for no limit.
+        grace: Seconds that rows in flight may go on once somebody asked to stop.
+    """
+
+    concurrency: int
+    timeout: float | None
+    grace: float
+
+
+class Engine:
+    """Runs lines through one flow.
+
+    Args:
+        runner: The open flow.
+        lines: Where the lines come from; read as they are needed, never all at once.
+        writer: The open journal.
+        finish: Makes the recorded row of a line and what came of it.
+        options: How rows are run.
+        stop: Whether somebody asked to stop.
+        meter: Shows what is in flight.
+
+    Attributes:
+        is_complete: Whether every line has an outcome.
+    """
+
+    def __init__(
+        self,
+        runner: FlowRunner,
+        *,
+        lines: Iterator[Line],
+        writer: RowWriter,
+        finish: Finish,
+        options: EngineOptions,
+        stop: Stop,
+        meter: Meter,
+    ) -> None:
+        self._runner = runner
+        self._lines = lines
+        self._returned: deque[Line] = deque()
+        self._writer = writer
+        self._finish = finish
+        self._options = options
+        self._stop = stop
+        self._meter = meter
+        self._source_error: PilothouseError | None = None
+        self._is_exhausted = False
+        # As many threads as there are workers, and one more for each row that hangs for ever.
+        self._threads = ToolThreads(MOST_THREADS)
+        self._workers: set[asyncio.Task[None]] = set()
+        self._hops = 0
+        self._hop_ended = asyncio.Event()
+        self.is_complete = False
+
+    async def run(self) -> None:
+        """Run until no line is left, or somebody asks to stop.
+
+        Raises:
+            DataError: when the data cannot be read any further; the rows before that are recorded.
+            StorageError: when rows cannot be recorded.
+        """
+        try:
+            has_ended, _ = await unless_stopped(self._work(), self._stop, self._options.grace)
+        finally:
+            self._threads.close()
+        self.is_complete = has_ended and self._is_exhausted and not self._returned
+        if self._source_error is not None:
+            raise self._source_error
+
+    async def _work(self) -> None:
+        failed = asyncio.ensure_future(self._writer.failed())
+        # Quick lines need one thread: more would only contend for Python's lock.
+        self._hire(1 if self._runner.is_sync else self._options.concurrency)
+        try:
+            while self._workers:
+                ended, _ = await asyncio.wait({*self._workers, failed}, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    task.result()
+                self._workers.difference_update(ended)
+        finally:
+            for task in (*self._workers, failed):
+                task.cancel()
+            await asyncio.gather(*self._workers, failed, return_exceptions=True)
+
+    def _hire(self, workers: int) -> None:
+        work = self._work_in_threads if self._runner.is_sync else self._work_on_loop
+        while len(self._workers) < workers:
+            self._workers.add(asyncio.create_task(work()))
+
+    def _take(self, most: int) -> list[Line]:
+        if self._stop.is_asked:
+            return []
+        taken: list[Line] = []
+        while len(taken) < most and (line := self._next()) is not None:
+            taken.append(line)
+        self._meter.in_flight += len(taken)
+        return taken
+
+    def _next(self) -> Line | None:
+        if self._returned:
+            return self._returned.popleft()
+        if self._is_exhausted:
+            return None
+        try:
+            line = next(self._lines, None)
+        except PilothouseError as error:
+            line, self._source_error = None, error
+        self._is_exhausted = line is None
+        return line
+
+    async def _record(self, rows: list[Recorded]) -> None:
+        self._meter.in_flight -= len(rows)
+        await self._writer.put(rows)
+
+    async def _work_on_loop(self) -> None:
+        while lines := self._take(1):
+            line = lines[0]
+            await self._record([self._finish(line, await self._run_line(line))])
+
+    async def _run_line(self, line: Line) -> Outcome:
+        if line.inputs is None:
+            return None
+        line_id.set(line.line_id)
+        try:
+            return await self._runner.run_line(line.inputs, line_number=line.number, repeat=line.repeat)
+        except Exception as error:  # noqa: BLE001 - a defect met by one row must not cost the others
+            return error
+
+    async def _work_in_threads(self) -> None:
+        size = 1
+        while lines := await self._take_for_hop(size):
+            hop = _Hop(lines)
+            self._hops += 1
+            began = time.perf_counter()
+            await self._fly(hop)
+            if time.perf_counter() - began > SLOW_HOP + SLOW_LINE * len(hop.done):
+                self._hire(self._options.concurrency)
+            self._hops -= 1
+            rest = lines[len(hop.done) :]
+            self._returned.extend(rest)
+            self._meter.in_flight -= len(rest)
+            self._hop_ended.set()
+            # Lines that are quick go many to a hop; as soon as one is slow, each has a thread of its own again.
+            size = 1 if rest else min(2 * size, HOP_LINES)
+            await self._record(hop.done)
+
+    async def _take_for_hop(self, most: int) -> list[Line]:
+        while not (lines := self._take(most)) and self._hops and not self._stop.is_asked:
+            self._hop_ended.clear()  # a hop in flight may give lines back
+            await self._hop_ended.wait()
+        return lines
+
+    async def _fly(self, hop: _Hop) -> None:
+        task = asyncio.ensure_future(self._threads.run(lambda: self._hop(hop)))
+        try:
+            ended, _ = await asyncio.wait({task}, timeout=2 * HOP_SECONDS)
+            if not ended:
+                self._hire(self._options.concurrency)
+                ended, _ = await asyncio.wait({task}, timeout=self._options.timeout)
+            if ended:
+                task.result()
+            else:
+                hop.give_up(self._finish)
+        finally:
+            task.cancel()
+
+    def _hop(self, hop: _Hop) -> None:
+        until = time.perf_counter() + HOP_SECONDS
+        for line in hop.lines:
+            if not hop.put(self._finish(line, self._run_line_here(line))) or time.perf_counter() > until:
+                return
+
+    def _run_line_here(self, line: Line) -> Outcome:
+        if line.inputs is None:
+            return None
+        line_id.set(line.line_id)
+        try:
+            return self._runner.run_line_sync(line.inputs, line_number=line.number)
+        except Exception as error:  # noqa: BLE001 - a defect met by one row must not cost the others
+            return error
+
+
+class _Hop:
+    """Lines handed to a thread, and what came of them."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.lines = lines
+        self.done: list[Recorded] = []
+        self._guard = threading.Lock()
+        self._is_given_up = False
+
+    def put(self, row: Recorded) -> bool:
+        """Add an outcome; False when nobody waits for it any more."""
+        with self._guard:
+            if not self._is_given_up:
+                self.done.append(row)
+            return not self._is_given_up
+
+    def give_up(self, finish: Finish) -> None:
+        """Leave the thread alone with the line that hangs, which has timed out."""
+        with self._guard:
+            self._is_given_up = True
+            if len(self.done) < len(self.lines):
+                self.done.append(finish(self.lines[len(self.done)], TimeoutError()))

@@ -1,0 +1,140 @@
+"""A run file: prompt flow's `run.yml`, with a few keys of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from pilothouse.core.errors import ConfigError, UserError
+from pilothouse.core.structs import convert
+from pilothouse.core.yaml import Document, load_yaml
+from pilothouse.experiments.runs.types import RunSpec
+from pilothouse.flows.dag.variants import parse_variant
+
+_IGNORED = ("resources", "identity", "runtime", "properties", "command")
+
+
+class _RunFile(Struct, kw_only=True, forbid_unknown_fields=True):
+    schema: str | None = field(default=None, name="$schema")
+    flow: str
+    data: str | None = None
+    run: str | None = None
+    column_mapping: dict[str, Any] = field(default_factory=dict)
+    variant: str | None = None
+    variants: dict[str, str] = field(default_factory=dict)
+    connections: dict[str, dict[str, str]] = field(default_factory=dict)
+    environment_variables: dict[str, Any] | str = field(default_factory=dict)
+    name: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+    init: dict[str, Any] | None = None
+    resources: Any = None
+    identity: Any = None
+    runtime: Any = None
+    properties: Any = None
+    command: Any = None
+    id_column: str | None = None
+    use_cache: bool = True
+    concurrency: int | None = None
+    max_failures: int = 0
+    repeat: int = 1
+    timeout: float | None = None
+    limit: int | None = None
+
+
+def load_run_file(path: Path, root: Path) -> tuple[RunSpec, list[str]]:
+    """Read a run file.
+
+    Args:
+        path: The file; paths in it are relative to its folder.
+        root: The project's folder, to which the paths of the spec are relative.
+
+    Returns:
+        The spec, and what was ignored.
+
+    Raises:
+        ConfigError: for an unknown key (naming the nearest) or a wrong value, with file and line.
+    """
+    document = load_yaml(path)
+    file = convert(document.data, _RunFile, where=document.where)
+    if file.init:
+        raise ConfigError("'init' belongs to flows with an 'entry'", where=document.where("init"))
+    variants = {**(parse_variants([file.variant]) if file.variant else {}), **file.variants}
+    ignored = [key for key in _IGNORED if getattr(file, key) is not None]
+    spec = RunSpec(
+        flow=within(root, path.parent / file.flow),
+        data=_data(file.data, path.parent, root),
+        id_column=file.id_column,
+        source_run=file.run,
+        column_mapping=file.column_mapping,
+        variants=variants,
+        connections=file.connections,
+        environment_variables=_variables(file.environment_variables, document),
+        name=file.name,
+        display_name=file.display_name,
+        description=file.description,
+        tags={key: str(value) for key, value in file.tags.items()},
+        use_cache=file.use_cache,
+        concurrency=file.concurrency,
+        max_failures=file.max_failures,
+        repeat=file.repeat,
+        timeout=file.timeout,
+        limit=file.limit,
+    )
+    return spec, [f"'{key}' in {path.name} means nothing here and was ignored" for key in ignored]
+
+
+def parse_variants(texts: list[str]) -> dict[str, str]:
+    """Return node -> variant id of texts such as `${node.variant}`.
+
+    Raises:
+        UserError: for another text, or two variants of one node.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        node, variant = parse_variant(text)
+        if found.setdefault(node, variant) != variant:
+            raise UserError(f"two variants are named for the node '{node}'", expected="one for each node")
+    return found
+
+
+def parse_pairs(texts: list[str], what: str) -> dict[str, str]:
+    """Return key -> value of texts such as `key=value`.
+
+    Raises:
+        UserError: for a text without an equals sign.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise UserError(f"'{text}' is not a pair", where=what, expected="key=value")
+        found[key.strip()] = value
+    return found
+
+
+def within(root: Path, path: Path) -> str:
+    """Return a path relative to the project where it lies inside, absolute elsewhere."""
+    full, base = path.resolve(), root.resolve()
+    return full.relative_to(base).as_posix() if full.is_relative_to(base) else str(full)
+
+
+def _data(data: str | None, folder: Path, root: Path) -> str | None:
+    if data is None or data.startswith("dataset:"):
+        return data
+    return within(root, folder / data)
+
+
+def _variables(given: dict[str, Any] | str, document: Document) -> dict[str, str]:
+    # A run's spec is recorded in the clear, so a file of secrets is not read into it.
+    if isinstance(given, str):
+        raise ConfigError(
+            "environment_variables names a file",
+            where=document.where("environment_variables"),
+            expected="a mapping; secrets as references, such as ${env:API_KEY}",
+            fix=f"move the variables of '{given}' into the project's .env, which every run sees",
+        )
+    return {key: str(value) for key, value in given.items()}

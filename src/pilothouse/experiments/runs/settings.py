@@ -1,0 +1,27 @@
+"""The section `runs` of pilothouse.yaml."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class RunSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How batches behave when a run does not say otherwise.
+
+    Attributes:
+        concurrency: Rows in flight for flows that wait on models; the models' limiter adapts below it.
+        threads: Rows in flight for flows of plain Python functions.
+        grace: Seconds that rows in flight may go on after the first Ctrl-C.
+        flush_interval: Seconds between two writes of the journal; a killed process loses at most that much work.
+        flush_rows: Rows that are written at once without waiting for the interval.
+        cache_bytes: Size at which the node cache drops what was used longest ago.
+        cache_days: Days after which an unused entry of the node cache is dropped.
+    """
+
+    concurrency: int = 64
+    threads: int = 16
+    grace: float = 30.0
+    flush_interval: float = 0.05
+    flush_rows: int = 1000
+    cache_bytes: int = 1 << 30
+    cache_days: int = 90

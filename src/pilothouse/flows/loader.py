@@ -1,0 +1,171 @@
+"""A flow's file, read and checked: what is wrong with it is said here, with file, line and cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from msgspec.structs import replace
+
+from pilothouse.core.errors import ConfigError, FlowError, NotFound
+from pilothouse.core.yaml import load_yaml
+from pilothouse.flows.dag import validation
+from pilothouse.flows.dag.document import Parser
+from pilothouse.flows.dag.graph import ordered
+from pilothouse.flows.dag.includes import flow_digest, shadowed
+from pilothouse.flows.dag.parser import (
+    NODE_KEYS,
+    parse_environment,
+    parse_includes,
+    parse_inputs,
+    parse_node,
+    parse_outputs,
+    parse_variables,
+    parse_variants,
+    refuse_language,
+)
+from pilothouse.flows.dag.variants import with_defaults
+from pilothouse.flows.types import Flow, Node, NodeVariants, ToolSource
+
+DAG_FILES = ("flow.dag.yaml", "flow.dag.yml")
+# A variant takes the node's place as a whole, so these are lost where they stand beside `use_variants`.
+_REPLACED = ("activate", "aggregation", "reduce", "enable_cache", "connection")
+FLEX_FILES = ("flow.flex.yaml", "flow.flex.yml")
+
+
+def load_flow(path: Path | str) -> Flow:
+    """Return the flow of a folder or file. None of the flow's own code is run.
+
+    Raises:
+        NotFound: when there is no flow at ``path``.
+        FlowError: when it cannot work, with file, line and cure.
+        ConfigError: when it is not YAML.
+    """
+    file = find_flow_file(Path(path))
+    if file.name in FLEX_FILES or file.suffix == ".prompty":
+        raise _other_kind(file, "flex flow" if file.name in FLEX_FILES else "prompty")
+    try:
+        parser = Parser(load_yaml(file))
+    except ConfigError as error:
+        raise FlowError(error.message, where=error.where, expected=error.expected, fix=error.fix) from error
+    if "entry" in parser.data:
+        raise _other_kind(file, "flex flow", parser.where("entry"))
+    return _load_dag(file, parser)
+
+
+def find_flow_file(path: Path) -> Path:
+    """Return the file of the flow at ``path``, which is that file or its folder.
+
+    Raises:
+        NotFound: when there is none.
+        FlowError: when a folder holds two flows, or the file is no flow.
+    """
+    path = path.resolve()
+    if path.is_file():
+        if path.name in (*DAG_FILES, *FLEX_FILES) or path.suffix in {".prompty", ".yaml", ".yml"}:
+            return path
+        raise FlowError("this file is not a flow", where=str(path), expected=", ".join((*DAG_FILES, *FLEX_FILES)))
+    if not path.is_dir():
+        raise NotFound("there is no such flow", where=str(path), expected="a folder with flow.dag.yaml, or that file")
+    found = [path / name for name in (*DAG_FILES, *FLEX_FILES) if (path / name).is_file()]
+    if not found:
+        raise NotFound("this folder holds no flow", where=str(path), expected="flow.dag.yaml")
+    if len(found) > 1:
+        names = " and ".join(file.name for file in found)
+        raise FlowError(f"this folder holds {names}", where=str(path), fix="name the file you mean, or remove one")
+    return found[0]
+
+
+def _other_kind(file: Path, kind: str, where: str | None = None) -> FlowError:
+    return FlowError(
+        f"this is a {kind}: this version reads DAG flows",
+        where=where or str(file),
+        expected="a flow.dag.yaml with nodes and without entry",
+    )
+
+
+def _load_dag(file: Path, parser: Parser) -> Flow:
+    language = refuse_language(parser)
+    node_variants = parse_variants(parser)
+    declared, notes = _parse_nodes(parser, node_variants)
+    validation.check_names(declared)
+    notes += validation.check_variants(declared, node_variants)
+    nodes, used = with_defaults(declared, node_variants)
+    includes = parse_includes(parser)
+    notes += [
+        f"{parser.where('additional_includes')}: '{name}' is taken from additional_includes, not from the folder"
+        for name in shadowed(file.parent, includes)
+    ]
+    data = parser.data
+    flow = Flow(
+        kind="dag",
+        name=parser.text(data, (), "name") or file.parent.name,
+        path=file,
+        digest=flow_digest(file.parent, includes),
+        inputs=parse_inputs(parser),
+        outputs=parse_outputs(parser),
+        nodes=nodes,
+        node_variants=node_variants,
+        variants=used,
+        environment_variables=parse_variables(parser),
+        environment=parse_environment(parser),
+        additional_includes=includes,
+        message_format=parser.choice(data, (), "message_format", ("basic", "openai-vision"), "basic"),
+        type=parser.text(data, (), "type") or "standard",
+        language=language,
+        display_name=parser.text(data, (), "display_name") or "",
+        description=parser.text(data, (), "description") or "",
+        tags={key: str(value) for key, value in parser.mapping(("tags",)).items()},
+    )
+    return _checked(flow, notes)
+
+
+def _checked(flow: Flow, notes: list[str]) -> Flow:
+    alternatives = [
+        variant.node
+        for name, variants in flow.node_variants.items()
+        if name in flow.variants
+        for variant in variants.variants.values()
+    ]
+    # The variants of a node include the one in use.
+    nodes = [*(node for node in flow.nodes if node.variant is None), *alternatives]
+    if not flow.nodes:
+        raise FlowError("the flow has no nodes", where=str(flow.path), expected="nodes: a list of at least one node")
+    for node in nodes:
+        validation.check_references(node, flow)
+    outputs, dropped = validation.check_outputs(flow)
+    found = ordered(flow.nodes)
+    for node in nodes:
+        notes += validation.check_source(node, flow)
+    return replace(flow, nodes=found, outputs=outputs, notes=(*flow.notes, *dict.fromkeys(notes), *dropped))
+
+
+def _parse_nodes(parser: Parser, node_variants: dict[str, NodeVariants]) -> tuple[list[Node], list[str]]:
+    listed: Any = parser.data.get("nodes") or []
+    if not isinstance(listed, list):
+        raise FlowError("nodes is not a list", where=parser.where("nodes"), expected="- name: ...")
+    found: list[Node] = []
+    notes: list[str] = []
+    for index in range(len(cast("list[Any]", listed))):
+        keys = ("nodes", index)
+        fields = parser.mapping(keys, NODE_KEYS)
+        name = parser.text(fields, keys, "name")
+        if not name:
+            raise FlowError("a node has no name", where=parser.where(*keys), expected="name: <word>")
+        if fields.get("use_variants") is True:
+            if name not in node_variants:
+                raise FlowError(
+                    f"node '{name}' uses variants, but node_variants has none for it",
+                    where=parser.where(*keys, "use_variants"),
+                    fix=f"write them under node_variants.{name}, or remove use_variants",
+                )
+            where = parser.where(*keys)
+            found.append(Node(name=name, type="python", source=ToolSource(), use_variants=True, where=where))
+            notes += [
+                f"{parser.where(*keys, key)}: '{key}' has no effect beside use_variants: write it into each variant"
+                for key in _REPLACED
+                if key in fields
+            ]
+        else:
+            found.append(parse_node(parser, keys, name))
+    return found, notes

@@ -1,0 +1,172 @@
+"""LLM nodes: a template rendered, cut into messages and sent to a model."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from msgspec import Struct
+
+from pilothouse.core.canonical import digest
+from pilothouse.core.errors import FlowError
+from pilothouse.flows.nodes.parameters import MODEL_NAMES, parameter, split_inputs
+from pilothouse.flows.nodes.prompt import (
+    flow_inputs,
+    images_in,
+    node_template,
+    render_shielded,
+    template_constants,
+)
+from pilothouse.flows.nodes.work import Answer, Mode, NodeContext, Work
+from pilothouse.flows.prompts.images import Image
+from pilothouse.flows.prompts.roles import split_messages
+from pilothouse.flows.types import Node
+from pilothouse.models.client import ModelClient, collect
+from pilothouse.models.types import ChatRequest, CompletionRequest, Connection, Message, ToolCall
+
+# Fields of the request; every other parameter is put into its body as it is.
+_CHAT_FIELDS = frozenset(ChatRequest.__struct_fields__)
+_COMPLETION_FIELDS = frozenset(CompletionRequest.__struct_fields__)
+_SEQUENCES = frozenset({"tools", "functions"})
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One request, and whether its answer is asked for piece by piece."""
+
+    request: ChatRequest | CompletionRequest
+    stream: bool = False
+
+
+class _Lines(list[Any]):
+    """A list that prints its items on lines of their own, so that the images among them can be found."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+
+def open_llm(node: Node, context: NodeContext) -> Work:
+    """Return the work of an llm node.
+
+    Raises:
+        FlowError: when its template cannot be read, or it names no connection.
+        ConnectionFault: when its connection is missing or incomplete.
+    """
+    template = node_template(node, context)
+    connection, client = _model(node, context)
+    caller = _Caller(node, connection, client)
+    from_flow = flow_inputs(node)
+    where = str(template.path)
+
+    def prepare(inputs: dict[str, Any]) -> Call:
+        parameters, variables = split_inputs(node.api, inputs)
+        images = images_in(variables)
+        if images:
+            variables = cast("dict[str, Any]", _lined(variables))
+        text, marks = render_shielded(template, variables, from_flow)
+        if node.api == "completion":
+            return caller.completion(marks.restore(text) if marks else text, parameters)
+        return caller.chat(split_messages(text, images=images, marks=marks, where=where), parameters)
+
+    return Work(
+        mode=Mode.LOOP,
+        prepare=prepare,
+        send=caller.send,
+        constants=template_constants(node, template, context),
+        fingerprint=digest(["llm", node.api, template.text, caller.identity]),
+        cacheable=True,
+    )
+
+
+def _model(node: Node, context: NodeContext) -> tuple[Connection, ModelClient]:
+    name = node.connection or context.settings.default_connection
+    if not name:
+        raise FlowError(
+            f"llm node '{node.name}' names no connection",
+            where=node.where,
+            fix="add `connection: <name>` to the node, or set flows.default_connection in pilothouse.yaml",
+        )
+    if context.models is None:
+        raise FlowError(f"llm node '{node.name}' needs the connection '{name}', but no models are at hand here")
+    return context.models.connection(name), context.models.client(name)
+
+
+def _lined(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lined(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        items = [_lined(item) for item in cast("list[Any]", value)]
+        return _Lines(items) if any(isinstance(item, Image) for item in items) else items
+    return value
+
+
+class _Caller:
+    """Makes requests of one node and reads the answers."""
+
+    def __init__(self, node: Node, connection: Connection, client: ModelClient) -> None:
+        self._node = node
+        self._client = client
+        # Azure calls by deployment, the others by model; either name serves where only it is given.
+        self._names = MODEL_NAMES if connection.type == "azure_open_ai" else MODEL_NAMES[::-1]
+        identity = connection.identity()
+        self.identity = {key: value for key, value in identity.items() if key != "name"}
+
+    def chat(self, messages: tuple[Message, ...], inputs: dict[str, Any]) -> Call:
+        values, stream = self._parameters(inputs)
+        # Both the older and the newer form: the newer wins, as in prompt flow.
+        if "tools" in values:
+            values.pop("functions", None)
+            values.pop("function_call", None)
+        fields, extra = _divide(values, _CHAT_FIELDS)
+        request = ChatRequest(model=self._model(inputs), messages=messages, extra=extra, **fields)
+        return Call(request=request, stream=stream)
+
+    def completion(self, prompt: str, inputs: dict[str, Any]) -> Call:
+        # A completion is waited for as a whole: its text is the same.
+        fields, extra = _divide(self._parameters(inputs)[0], _COMPLETION_FIELDS)
+        return Call(request=CompletionRequest(model=self._model(inputs), prompt=prompt, extra=extra, **fields))
+
+    async def send(self, call: Call) -> Answer:
+        request = call.request
+        if isinstance(request, CompletionRequest):
+            response = await self._client.complete(request)
+        elif call.stream:
+            response = await collect(self._client.stream(request))
+        else:
+            response = await self._client.chat(request)
+        wants_message = isinstance(request, ChatRequest) and bool(request.tools or request.functions)
+        output = message_dict(response.message) if wants_message else response.text
+        return Answer(
+            output=output, usage=response.usage, provider=self._client.provider, model=response.model or request.model
+        )
+
+    def _parameters(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        where = self._node.where
+        made = {
+            name: parameter(self._node.api, name, value, where)
+            for name, value in inputs.items()
+            if name not in MODEL_NAMES
+        }
+        stream = bool(made.pop("stream", False))
+        return {name: value for name, value in made.items() if value is not None}, stream
+
+    def _model(self, inputs: dict[str, Any]) -> str:
+        return next((str(inputs[name]) for name in self._names if inputs.get(name)), "")
+
+
+def _divide(values: dict[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    fields = {name: tuple(value) if name in _SEQUENCES else value for name, value in values.items() if name in known}
+    return fields, {name: value for name, value in values.items() if name not in known}
+
+
+def message_dict(message: Message) -> dict[str, Any]:
+    """Return an answer with function or tool calls as prompt flow's nodes do: OpenAI's message."""
+    calls = [{"id": call.id, "type": "function", "function": _function(call)} for call in message.tool_calls]
+    return {
+        "role": message.role,
+        "content": message.text or None,
+        "function_call": _function(message.function_call) if message.function_call else None,
+        "tool_calls": calls or None,
+    }
+
+
+def _function(call: ToolCall) -> dict[str, str]:
+    return {"name": call.name, "arguments": call.arguments}

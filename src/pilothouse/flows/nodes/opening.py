@@ -1,0 +1,62 @@
+"""From a node of the file to work that can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from pilothouse.core.errors import FlowError, nearest_hint
+from pilothouse.flows.nodes.llm import open_llm
+from pilothouse.flows.nodes.modules import FlowModules
+from pilothouse.flows.nodes.packages import open_package
+from pilothouse.flows.nodes.prompt import open_prompt
+from pilothouse.flows.nodes.python import open_python
+from pilothouse.flows.nodes.work import NodeContext, Work
+from pilothouse.flows.types import Flow, LiteralValue, Node
+
+
+def open_node(node: Node, context: NodeContext, modules: FlowModules) -> Work:
+    """Return the work of a node of any type.
+
+    Raises:
+        FlowError: when its source or a literal input is not right.
+        UserCodeError: when importing its code fails.
+        ConnectionFault: when a connection that it names is missing or incomplete.
+    """
+    if node.type == "llm":
+        return open_llm(node, context)
+    if node.type == "prompt":
+        return open_prompt(node, context)
+    if node.source.type == "code":
+        return open_python(node, context, modules)
+    return open_package(node, context)
+
+
+def with_overrides(flow: Flow, connections: Mapping[str, Mapping[str, Any]]) -> Flow:
+    """Return the flow with connections and inputs of some nodes replaced, as a run's ``connections`` asks.
+
+    Raises:
+        FlowError: for a node that the flow does not have.
+    """
+    names = [node.name for node in flow.nodes]
+    for name in connections:
+        if name not in names:
+            raise FlowError(
+                f"connections are given for the node '{name}', which the flow does not have",
+                where=str(flow.path),
+                expected=nearest_hint(name, names),
+            )
+    return replace(flow, nodes=tuple(_overridden(node, connections.get(node.name, {})) for node in flow.nodes))
+
+
+def _overridden(node: Node, values: Mapping[str, Any]) -> Node:
+    inputs = dict(node.inputs)
+    connection = node.connection
+    for key, value in values.items():
+        if key == "connection" and (node.type == "llm" or node.connection):
+            connection = str(value)
+        else:
+            inputs[key] = LiteralValue(value=value, where=f"connections.{node.name}.{key}")
+    return replace(node, inputs=inputs, connection=connection)

@@ -1,0 +1,183 @@
+"""What a Python file says about its tool, read without running it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from pilothouse.core.errors import FlowError
+
+_UNSET: Any = object()
+
+
+class Parameter(Struct, frozen=True, kw_only=True):
+    """One parameter of a tool: ``annotation`` is its source text, empty when there is none."""
+
+    name: str
+    annotation: str = ""
+    has_default: bool = False
+
+
+class ToolSignature(Struct, frozen=True, kw_only=True):
+    """The tool of a file.
+
+    Attributes:
+        name: Name of the function or method.
+        owner: The class of a method; its constructor's parameters come first in ``parameters``.
+        parameters: What the node's inputs may name.
+        takes_any: Whether it has ``**kwargs``.
+        line: 1-based line of its definition.
+    """
+
+    name: str
+    owner: str | None = None
+    parameters: tuple[Parameter, ...] = ()
+    takes_any: bool = False
+    line: int = 0
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def read_tool(path: Path) -> ToolSignature:
+    """Return the one tool of a Python file.
+
+    Raises:
+        FlowError: for a syntax error, a file without a tool or with two, or one that needs prompt flow.
+    """
+    module = parse_python(path)
+    refuse_promptflow(module, path)
+    names = _tool_names(module)
+    tools = list(_tools(module.body, names, None))
+    if not tools:
+        raise FlowError(
+            "this file has no @tool function",
+            where=str(path),
+            fix="write `from pilothouse import tool` and put @tool above the function that the node runs",
+        )
+    if len(tools) > 1:
+        found = ", ".join(f"{tool.name} (line {tool.line})" for tool in tools)
+        raise FlowError(
+            f"this file has {len(tools)} @tool functions: {found}",
+            where=f"{path}:{tools[1].line}",
+            expected="one @tool function in a file",
+            fix="move the others into files of their own, or remove their @tool",
+        )
+    return tools[0]
+
+
+def parse_python(path: Path) -> ast.Module:
+    """Parse a Python file.
+
+    Raises:
+        FlowError: when it is not Python, with its line.
+    """
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        where = f"{path}:{error.lineno}" if error.lineno else str(path)
+        raise FlowError(f"this is not Python: {error.msg}", where=where) from error
+    except (ValueError, RecursionError) as error:
+        raise FlowError(f"this is not Python: {error}", where=str(path)) from error
+
+
+def refuse_promptflow(module: ast.Module, path: Path) -> None:
+    """Refuse a file that imports prompt flow where prompt flow is not installed.
+
+    Raises:
+        FlowError: at the line of the import.
+    """
+    for node in ast.walk(module):
+        names = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and node.level == 0
+            else []
+        )
+        if any(name.split(".")[0] == "promptflow" for name in names) and find_spec("promptflow") is None:
+            raise missing_promptflow(f"{path}:{node.lineno}")  # type: ignore[attr-defined]
+
+
+def missing_promptflow(where: str) -> FlowError:
+    """Return the error for code that imports prompt flow."""
+    return FlowError(
+        "this file imports promptflow, which is not installed",
+        where=where,
+        fix="write `from pilothouse import tool, log_metric` in its place",
+    )
+
+
+def _tool_names(module: ast.Module) -> frozenset[str]:
+    """Return the names under which the decorator was imported; ``tool`` always counts."""
+    renamed = {
+        alias.asname
+        for node in ast.walk(module)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name == "tool" and alias.asname
+    }
+    return frozenset({"tool", *renamed})
+
+
+def _tools(body: Iterable[ast.stmt], names: frozenset[str], owner: ast.ClassDef | None) -> Iterator[ToolSignature]:
+    for statement in body:
+        if isinstance(statement, Function) and any(_is_tool(item, names) for item in statement.decorator_list):
+            yield _signature(statement, owner)
+        elif isinstance(statement, ast.ClassDef) and owner is None:
+            yield from _tools(statement.body, names, statement)
+        elif isinstance(statement, ast.If | ast.Try | ast.With):
+            yield from _tools(_inner(statement), names, owner)
+
+
+def _inner(statement: ast.If | ast.Try | ast.With) -> Iterator[ast.stmt]:
+    for child in ast.iter_child_nodes(statement):
+        if isinstance(child, ast.stmt):
+            yield child
+        elif isinstance(child, ast.ExceptHandler):
+            yield from child.body
+
+
+def _is_tool(decorator: ast.expr, names: frozenset[str]) -> bool:
+    target = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if isinstance(target, ast.Attribute):
+        return target.attr == "tool"
+    return isinstance(target, ast.Name) and target.id in names
+
+
+def _signature(function: Function, owner: ast.ClassDef | None) -> ToolSignature:
+    parameters = list(_parameters(function, is_method=owner is not None))
+    constructor = _constructor(owner) if owner is not None else None
+    if constructor is not None:
+        parameters = [*_parameters(constructor, is_method=True), *parameters]
+    return ToolSignature(
+        name=function.name,
+        owner=owner.name if owner is not None else None,
+        parameters=tuple(parameters),
+        takes_any=function.args.kwarg is not None,
+        line=function.lineno,
+    )
+
+
+def _constructor(owner: ast.ClassDef) -> Function | None:
+    return next((item for item in owner.body if isinstance(item, Function) and item.name == "__init__"), None)
+
+
+def _parameters(function: Function, *, is_method: bool) -> Iterator[Parameter]:
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[Any] = [_UNSET] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+    pairs = list(zip(positional, defaults, strict=True))[1 if is_method else 0 :]
+    pairs += [(item, _UNSET if value is None else value) for item, value in _keyword_only(arguments)]
+    for item, default in pairs:
+        annotation = ast.unparse(item.annotation) if item.annotation is not None else ""
+        yield Parameter(name=item.arg, annotation=annotation, has_default=default is not _UNSET)
+
+
+def _keyword_only(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:
+    return zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)

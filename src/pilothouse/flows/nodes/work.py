@@ -1,0 +1,111 @@
+"""What a node does, in the one form that the scheduler runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from pilothouse.flows.settings import FlowSettings
+from pilothouse.flows.types import Flow
+from pilothouse.models.client import ModelClient
+from pilothouse.models.types import Connection, Usage
+
+
+class ModelLookup(Protocol):
+    """Where nodes find their models; the models room's service is one."""
+
+    def client(self, name: str) -> ModelClient:
+        """Return the client of a connection."""
+        ...
+
+    def connection(self, name: str) -> Connection:
+        """Return a connection, its references resolved."""
+        ...
+
+
+class Mode(Enum):
+    """Where a node runs."""
+
+    THREAD = "thread"
+    """A sync tool, which may block: in a thread."""
+    INLINE = "inline"
+    """Short work of our own, such as rendering a prompt: wherever the line is just now."""
+    LOOP = "loop"
+    """Async tools and model calls: on the event loop."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a node on the loop gave."""
+
+    output: Any
+    usage: Usage | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+class Chunks(tuple[Any, ...]):
+    """The items of a generator: another node reads them one by one, an output joins them to text."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, items: Iterable[Any]) -> Chunks:
+        """Read a generator to its end."""
+        return cls(items)
+
+    def joined(self) -> str:
+        """Return the items as one text."""
+        return "".join(map(str, self))
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """A node ready to run.
+
+    Attributes:
+        mode: Where it runs.
+        function: For ``THREAD`` and ``INLINE``: takes the inputs as keywords, returns the output.
+        prepare: For ``LOOP``: turns the inputs into what is sent, without waiting.
+        send: For ``LOOP``: sends it and waits.
+        constants: Literal inputs in their types; those that are null or empty are left out.
+        optional: Inputs that may be left out when the node they come from was bypassed.
+        fingerprint: SHA-256 of all that decides the output besides the inputs; no secret is in it.
+        runs_user_code: Whether what it raises is the user's.
+        cacheable: Whether a node cache may answer in its place.
+    """
+
+    mode: Mode
+    function: Callable[..., Any] | None = None
+    prepare: Callable[[dict[str, Any]], Any] | None = None
+    send: Callable[[Any], Awaitable[Answer]] | None = None
+    constants: dict[str, Any]
+    optional: frozenset[str] = frozenset()
+    fingerprint: str
+    runs_user_code: bool = False
+    cacheable: bool = False
+
+
+class NodeContext(Struct, frozen=True, kw_only=True):
+    """What nodes are opened with.
+
+    Attributes:
+        flow: The flow, its variants chosen.
+        folder: Its files, includes already in it.
+        models: Where connections are found; None for flows that need none.
+        settings: How flows are run.
+        code: Digest of all Python files of the flow.
+    """
+
+    flow: Flow
+    folder: Path
+    models: ModelLookup | None
+    settings: FlowSettings
+    code: str
+
+
+def iterates(value: Any) -> bool:
+    """Return whether an output is a generator or another one-way iterator, to be read to its end."""
+    return isinstance(value, Iterator)

@@ -1,0 +1,1 @@
+"""How the nodes of one line are run: the plan, the line, the scheduler, its threads and spans."""

@@ -1,0 +1,182 @@
+"""The scheduler: nodes of one line run as soon as what they read is there, side by side where the graph allows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any, cast
+
+from pilothouse.flows.cache import CachedAnswer, NodeCache, cache_key, decode_answer, encode_answer
+from pilothouse.flows.nodes.python import read_out
+from pilothouse.flows.nodes.work import Answer, Mode, iterates
+from pilothouse.flows.running.line import Line, TimeLimit
+from pilothouse.flows.running.plan import PlanNode
+from pilothouse.flows.running.threads import ToolThreads
+
+Tasks = dict["asyncio.Task[tuple[int, ...]]", PlanNode]
+
+
+def run_in_order(line: Line, deadline: float | None) -> bool:
+    """Run a line whose nodes are all sync, in this thread, one behind the other.
+
+    Args:
+        line: The line.
+        deadline: Seconds of the performance counter after which no node begins; None for no limit.
+
+    Returns:
+        Whether it ended in time.
+    """
+    for node in line.plan.nodes:
+        if line.stopped:
+            return True
+        if deadline is not None and perf_counter() > deadline:
+            return False
+        line.run(node)
+    return True
+
+
+class Scheduler:
+    """Runs the nodes of lines on the event loop and in threads.
+
+    Args:
+        threads: For sync tools.
+        cache: Answers in place of nodes that may be cached.
+        node_timeout: Seconds a node may take; None for no limit.
+    """
+
+    def __init__(self, threads: ToolThreads, cache: NodeCache | None, node_timeout: float | None) -> None:
+        self._threads = threads
+        self._cache = cache
+        self._node_timeout = node_timeout
+
+    async def run(self, line: Line, repeat: int = 0) -> None:
+        """Run all nodes of a line. When cancelled, no task of it is left, and no further node begins."""
+        nodes = line.plan.nodes
+        waiting = [len(node.dependencies) for node in nodes]
+        ready = deque(line.plan.roots)
+        tasks: Tasks = {}
+        try:
+            while (ready and not line.stopped) or tasks:
+                while ready and not line.stopped:
+                    node = nodes[ready.popleft()]
+                    if line.results[node.index] is not None:
+                        continue
+                    ran = self._at_once(line, node)
+                    if ran is None and not tasks and not ready:
+                        # Nothing else to do: no task is needed to wait for it.
+                        ran = await self._run_node(line, node, repeat)
+                    if ran is None:
+                        tasks[asyncio.create_task(self._run_node(line, node, repeat))] = node
+                    else:
+                        ready.extend(_freed(line, ran, waiting))
+                if tasks:
+                    ready.extend(_freed(line, await _first(line, tasks), waiting))
+        except BaseException:
+            line.stopped = True
+            await _cancelled(tasks)
+            raise
+
+    def _at_once(self, line: Line, node: PlanNode) -> tuple[int, ...] | None:
+        """Bypass a node or run short work of our own; None when the node has to be waited for."""
+        if line.plan.can_bypass and line.bypasses(node):
+            return (node.index,)
+        if node.work.mode is Mode.INLINE:
+            line.run(node)
+            return (node.index,)
+        return None
+
+    async def _run_node(self, line: Line, node: PlanNode, repeat: int) -> tuple[int, ...]:
+        """Run a node, and in its thread the nodes chained to it; return those that ran."""
+        if node.is_threaded:
+            return await self._threads.run(lambda: _run_chain(line, node))
+
+        async def send(item: PlanNode, prepared: Any) -> tuple[Answer, bool]:
+            if self._node_timeout is None:
+                return await self._answer(item, prepared, repeat)
+            limit = asyncio.timeout(self._node_timeout)
+            try:
+                async with limit:
+                    return await self._answer(item, prepared, repeat)
+            except TimeoutError as error:
+                if limit.expired():
+                    raise TimeLimit(f"node '{item.name}' took longer than {self._node_timeout:g} s") from error
+                raise
+
+        await line.run_async(node, send)
+        return (node.index,)
+
+    async def _answer(self, node: PlanNode, prepared: Any, repeat: int) -> tuple[Answer, bool]:
+        key = cache_key(node.work.fingerprint, prepared, repeat) if node.work.cacheable else None
+        if self._cache is None or key is None:
+            return await self._send(node, prepared), False
+        data = await self._cache.get(key)
+        known = decode_answer(data) if data is not None else None
+        if known is not None:
+            return (
+                Answer(output=known.output, usage=known.usage, provider=known.provider, model=known.model),
+                True,
+            )
+        answer = await self._send(node, prepared)
+        kept = encode_answer(
+            CachedAnswer(output=answer.output, usage=answer.usage, provider=answer.provider, model=answer.model)
+        )
+        if kept is not None:
+            await self._cache.put(key, kept)
+        return answer, False
+
+    async def _send(self, node: PlanNode, prepared: Any) -> Answer:
+        if node.work.send is not None:
+            return await node.work.send(prepared)
+        function = cast("Callable[..., Any]", node.work.function)
+        return Answer(output=await self._threads.run(lambda: _called(function, prepared)))
+
+
+def _called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    output = function(**arguments)
+    return read_out(output) if iterates(output) else output
+
+
+def _run_chain(line: Line, head: PlanNode) -> tuple[int, ...]:
+    line.run(head)
+    ran = [head.index]
+    for index in head.chain:
+        if line.stopped:
+            break
+        line.run(line.plan.nodes[index])
+        ran.append(index)
+    return tuple(ran)
+
+
+def _freed(line: Line, ran: Iterable[int], waiting: list[int]) -> list[int]:
+    """Count off what ran; return the nodes that wait for nothing any more, in the flow's order."""
+    free: list[int] = []
+    for index in ran:
+        for other in line.plan.nodes[index].dependents:
+            waiting[other] -= 1
+            if waiting[other] == 0:
+                free.append(other)
+    return sorted(free)
+
+
+async def _first(line: Line, tasks: Tasks) -> list[int]:
+    """Wait until some task ends; return what ran. After a failure the others are stopped and waited for."""
+    if line.stopped:
+        for task, node in tasks.items():
+            # A tool in a thread cannot be stopped: it is waited for, so that nothing of the line goes on.
+            if not node.is_threaded:
+                task.cancel()
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    ran: list[int] = []
+    for task in done:
+        del tasks[task]
+        if not task.cancelled():
+            ran += task.result()
+    return ran
+
+
+async def _cancelled(tasks: Tasks) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

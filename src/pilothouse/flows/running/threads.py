@@ -1,0 +1,92 @@
+"""Threads for sync tools. They are daemons: a tool that hangs must not keep the process from ending."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+
+
+class ToolThreads:
+    """Runs calls in threads, for whoever waits on an event loop.
+
+    Args:
+        size: Threads at most; they are started as they are needed.
+        executor: Somebody else's threads, to be used in place of own ones.
+    """
+
+    def __init__(self, size: int, executor: Executor | None = None) -> None:
+        self._size = size
+        self._executor = executor
+        self._started = 0
+        self._guard = threading.Lock()
+        self._idle = threading.Semaphore(0)
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Run ``call`` in a thread, in a copy of the context of the caller.
+
+        When the caller is cancelled it stops waiting at once; a call that has begun runs to its end, because Python
+        cannot stop a thread.
+        """
+        loop = asyncio.get_running_loop()
+        context = copy_context()
+        if self._executor is not None:
+            return await loop.run_in_executor(self._executor, lambda: context.run(call))
+        future: asyncio.Future[Any] = loop.create_future()
+        self._jobs.put((lambda: context.run(call), loop, future))
+        if not self._idle.acquire(blocking=False):
+            self._start()
+        return cast("T", await future)
+
+    def close(self) -> None:
+        """End the threads as they become idle; never waits."""
+        for _ in range(self._started):
+            self._jobs.put(None)
+
+    def _start(self) -> None:
+        with self._guard:
+            if self._started >= self._size:
+                return
+            self._started += 1
+            name = f"tool-{self._started}"
+        threading.Thread(target=self._serve, name=name, daemon=True).start()
+
+    def _serve(self) -> None:
+        while (job := self._take()) is not None:
+            call, loop, future = job
+            result, error = None, None
+            # Who gave up waiting before the call began wants nothing run any more.
+            if not future.cancelled():
+                try:
+                    result = call()
+                except BaseException as problem:  # noqa: BLE001 - it belongs to whoever waits
+                    error = problem
+            # A loop that was closed while the tool ran waits no more.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, future, result, error)
+            del job, call, future, result, error
+
+    def _take(self) -> Job | None:
+        try:
+            return self._jobs.get_nowait()
+        except Empty:
+            self._idle.release()
+            return self._jobs.get()
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.cancelled():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,247 @@
+"""Nouns of a flow: what its file says, each with the ``file:line`` it stands at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from msgspec import Struct, field
+
+FlowKind = Literal["dag", "flex", "prompty", "function"]
+ValueType = Literal[
+    "int",
+    "double",
+    "bool",
+    "string",
+    "list",
+    "object",
+    "image",
+    "secret",
+    "prompt_template",
+    "file_path",
+    "assistant_definition",
+]
+NodeType = Literal["llm", "prompt", "python", "custom_llm"]
+SourceType = Literal["code", "package", "package_with_prompt"]
+Api = Literal["chat", "completion"]
+
+VALUE_TYPES: tuple[str, ...] = get_args(ValueType)
+NODE_TYPES: tuple[str, ...] = get_args(NodeType)
+
+
+class Step(Struct, frozen=True):
+    """One step of a property path.
+
+    Attributes:
+        kind: ``word`` (``.a``: an item of a dict, else an attribute), ``key`` (``['a']``) or ``index`` (``[0]``).
+        value: The word, the key or the number.
+    """
+
+    kind: Literal["word", "key", "index"]
+    value: str | int
+
+
+class LiteralValue(Struct, frozen=True, kw_only=True):
+    """A value that stands in the file itself."""
+
+    value: Any
+    where: str = ""
+
+
+class Reference(Struct, frozen=True, kw_only=True):
+    """A whole-string ``${...}``.
+
+    Attributes:
+        source: ``input`` for a flow input, ``node`` for the output of a node.
+        name: The flow input or node.
+        path: Steps into the node's output; empty for a flow input.
+        text: The reference as written.
+        where: Its ``file:line``.
+    """
+
+    source: Literal["input", "node"]
+    name: str
+    path: tuple[Step, ...] = ()
+    text: str
+    where: str = ""
+
+
+InputValue = LiteralValue | Reference
+
+
+class FlowInput(Struct, frozen=True, kw_only=True):
+    """A declared input; ``has_default`` is False for a missing or null default."""
+
+    name: str
+    type: ValueType
+    default: Any = None
+    has_default: bool = False
+    description: str = ""
+    enum: tuple[Any, ...] = ()
+    is_chat_input: bool = False
+    is_chat_history: bool = False
+    where: str = ""
+
+
+class FlowOutput(Struct, frozen=True, kw_only=True):
+    """A declared output and what it is read from."""
+
+    name: str
+    type: ValueType
+    reference: InputValue
+    description: str = ""
+    evaluation_only: bool = False
+    is_chat_output: bool = False
+    where: str = ""
+
+
+class ToolSource(Struct, frozen=True, kw_only=True):
+    """Where a node's code or template is.
+
+    Attributes:
+        type: ``code`` (a file of the flow), ``package`` (an installed tool) or ``package_with_prompt`` (both).
+        path: The file, relative to the flow's folder.
+        tool: The id of a package tool.
+        where: Its ``file:line``.
+    """
+
+    type: SourceType = "code"
+    path: str | None = None
+    tool: str | None = None
+    where: str = ""
+
+
+class Activate(Struct, frozen=True, kw_only=True):
+    """Run the node if and only if ``when`` equals ``expected`` (written ``is`` in the file)."""
+
+    when: InputValue
+    expected: Any
+    where: str = ""
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """One node; where variants are in use, ``variant`` is the id of the one that it was taken from."""
+
+    name: str
+    type: NodeType
+    source: ToolSource
+    inputs: dict[str, InputValue] = field(default_factory=dict)
+    connection: str | None = None
+    api: Api = "chat"
+    provider: str | None = None
+    module: str | None = None
+    tool: str | None = None
+    use_variants: bool = False
+    aggregation: bool = False
+    activate: Activate | None = None
+    enable_cache: bool = False
+    comment: str = ""
+    variant: str | None = None
+    where: str = ""
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The references of its inputs, then that of its activate condition."""
+        values = [*self.inputs.values(), *((self.activate.when,) if self.activate else ())]
+        return tuple(value for value in values if isinstance(value, Reference))
+
+
+class Variant(Struct, frozen=True, kw_only=True):
+    """One way to do a node's work."""
+
+    id: str
+    node: Node
+    description: str = ""
+    where: str = ""
+
+
+class NodeVariants(Struct, frozen=True, kw_only=True):
+    """All variants of one node by their ids, and the id of the default."""
+
+    node: str
+    default: str
+    variants: dict[str, Variant]
+    where: str = ""
+
+
+class Include(Struct, frozen=True, kw_only=True):
+    """A file or folder from outside that becomes part of the flow's folder.
+
+    Attributes:
+        source: Where it is.
+        target: Its name in the flow's folder.
+        compress: Whether the folder ``source`` becomes the zip file ``target``.
+    """
+
+    source: Path
+    target: str
+    compress: bool = False
+
+
+class FlowEnvironment(Struct, frozen=True, kw_only=True):
+    """What the flow asks of its machine; kept for the container that is built from it."""
+
+    python_requirements_txt: str | None = None
+    image: str | None = None
+    conda_file: str | None = None
+    setup_sh: str | None = None
+
+
+class Flow(Struct, frozen=True, kw_only=True):
+    """A checked flow.
+
+    Attributes:
+        kind: Which of the file formats it was read from.
+        name: Its `name`, else the name of its folder.
+        path: The file it was read from.
+        digest: SHA-256 of the flow's files and includes: the same content is the same version.
+        inputs: By name, in file order.
+        outputs: By name, in file order; those that read an aggregation node are left out, with a note.
+        nodes: In an order in which every node stands behind what it needs, with the chosen variants in place.
+        node_variants: By node.
+        variants: The variant in use, by node.
+        environment_variables: Set before the flow's code is imported.
+        additional_includes: Files and folders from outside.
+        notes: What a reader of the file should know: things ignored, dropped or likely mistaken.
+        type: ``standard``, ``evaluation``, ``chat`` or what else the file says.
+        entry: ``module:name`` of a flex flow.
+        init: Arguments of a flex flow's class.
+        sample: Example inputs of a flex flow or prompty.
+    """
+
+    kind: FlowKind = "dag"
+    name: str
+    path: Path
+    digest: str = ""
+    inputs: dict[str, FlowInput] = field(default_factory=dict)
+    outputs: dict[str, FlowOutput] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    node_variants: dict[str, NodeVariants] = field(default_factory=dict)
+    variants: dict[str, str] = field(default_factory=dict)
+    environment_variables: dict[str, str] = field(default_factory=dict)
+    environment: FlowEnvironment = FlowEnvironment()
+    additional_includes: tuple[Include, ...] = ()
+    message_format: Literal["basic", "openai-vision"] = "basic"
+    type: str = "standard"
+    language: str = "python"
+    display_name: str = ""
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    entry: str | None = None
+    init: dict[str, Any] = field(default_factory=dict)
+    sample: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the flow's file."""
+        return self.path.parent
+
+    @property
+    def has_aggregation(self) -> bool:
+        """Whether some node runs once, after all lines."""
+        return any(node.aggregation for node in self.nodes)
+
+    def node(self, name: str) -> Node | None:
+        """Return one node by its name."""
+        return next((node for node in self.nodes if node.name == name), None)

@@ -1,0 +1,1 @@
+"""Language and embedding models: connections, providers, catalogue, prices, local and keyless models."""

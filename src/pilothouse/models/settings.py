@@ -1,0 +1,107 @@
+"""The section `models` of the settings."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from msgspec import Struct, field
+
+
+class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long to wait for a provider, in seconds.
+
+    Attributes:
+        connect: Until the connection stands.
+        first_byte: Until the answer begins; without streaming that is nearly the whole call.
+        idle: Between two pieces of a stream.
+        total: For one attempt from beginning to end.
+    """
+
+    connect: float = 10.0
+    first_byte: float = 300.0
+    idle: float = 60.0
+    total: float = 900.0
+
+
+class Retries(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often and how patiently a failed call is repeated.
+
+    Attributes:
+        attempts: Most attempts, the first included.
+        base: Upper bound of the first wait, in seconds; it doubles each time, the wait is drawn evenly below it.
+        longest: Upper bound of any wait that the provider did not ask for, in seconds.
+        budget: Seconds that all waits of one call may take together.
+    """
+
+    attempts: int = 6
+    base: float = 0.5
+    longest: float = 30.0
+    budget: float = 180.0
+
+
+class Concurrency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Calls in flight to one connection.
+
+    Attributes:
+        start: Where the limit begins; None for the ceiling.
+        ceiling: Where it ends.
+    """
+
+    start: int | None = None
+    ceiling: int = 200
+
+
+class Local(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Models in this process.
+
+    Attributes:
+        context: Tokens one call can use, prompt and answer together.
+        parallel: Calls served at once.
+        threads: Threads that compute; None for the cores this process may use, minus one, at least one.
+    """
+
+    context: int = 2048
+    parallel: int = 4
+    threads: int | None = None
+
+
+class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A price of your own, in US dollars for a million tokens; it wins over the catalogue.
+
+    Attributes:
+        model: The model's name at the provider.
+        input: For tokens read.
+        output: For tokens written, reasoning included.
+        cached_input: For tokens read from the provider's cache; None for the price of ``input``.
+        provider: Who serves it; None for any.
+        since: The first day it holds (UTC); None for always. The latest day that has come wins.
+    """
+
+    model: str
+    input: float
+    output: float
+    cached_input: float | None = None
+    provider: str | None = None
+    since: date | None = None
+
+
+class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How models are reached.
+
+    Attributes:
+        connections: The folder of connection files, from the project's folder.
+        cache: The folder of pulled models; None for the user's cache folder.
+        timeouts: How long to wait.
+        retries: How often to repeat.
+        concurrency: How many calls at once.
+        local: How models run in this process.
+        prices: Prices of your own.
+    """
+
+    connections: str = "connections"
+    cache: str | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retries: Retries = field(default_factory=Retries)
+    concurrency: Concurrency = field(default_factory=Concurrency)
+    local: Local = field(default_factory=Local)
+    prices: tuple[Price, ...] = ()

@@ -1,0 +1,288 @@
+"""The nouns of model calls, alike for every provider."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from pilothouse.models.secret import Secret
+
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+
+
+class TextPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """A piece of text inside a message of several parts."""
+
+    text: str
+
+
+class ImagePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="image"):
+    """An image, by address or as bytes.
+
+    Attributes:
+        url: Where the provider can read it; None when ``data`` is given.
+        data: The bytes of the image.
+        media_type: Such as ``image/png``; needed with ``data``.
+        detail: How closely the model should look: ``low``, ``high`` or ``auto``.
+    """
+
+    url: str | None = None
+    data: bytes | None = None
+    media_type: str = "image/png"
+    detail: str | None = None
+
+
+class AudioPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="audio"):
+    """Sound as bytes; ``format`` is such as ``wav`` or ``mp3``."""
+
+    data: bytes
+    format: str = "wav"
+
+
+class FilePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="file"):
+    """A document, as bytes or by the name under which the provider keeps it."""
+
+    name: str | None = None
+    data: bytes | None = None
+    media_type: str = "application/pdf"
+    file_id: str | None = None
+
+
+Part = TextPart | ImagePart | AudioPart | FilePart
+Content = str | tuple[Part, ...]
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """The model's wish to call a tool; ``arguments`` is the JSON text as the model wrote it, valid or not."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolCallDelta(Struct, frozen=True, kw_only=True):
+    """A fragment of a tool call in a stream; fragments with one ``index`` belong together, in order."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One message of a conversation.
+
+    Attributes:
+        role: Who speaks.
+        content: Text, or parts of several kinds.
+        name: The speaker's name, or the function's for the role ``function``.
+        tool_calls: What an assistant wants called.
+        tool_call_id: For the role ``tool``: the call this answers.
+        function_call: The older form of one tool call; its ``id`` is empty.
+        refusal: The model's words where it declined to answer.
+        reasoning: The model's thoughts, where the provider shows them.
+    """
+
+    role: Role
+    content: Content = ""
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    function_call: ToolCall | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the message; parts that are not text are left out."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+class Sampling(Struct, frozen=True, kw_only=True):
+    """What steers the choice of words; None leaves it to the provider.
+
+    Attributes:
+        model: The model's name at the provider; for Azure the deployment; empty for the connection's own model.
+        temperature: 0 (always the likeliest word) to 2.
+        top_p: The share of probability words are taken from, 0 to 1.
+        max_tokens: Most tokens of output.
+        stop: Texts that end the answer.
+        seed: For the same answer to the same request, as far as the provider keeps that.
+        n: How many answers.
+        presence_penalty: -2 to 2.
+        frequency_penalty: -2 to 2.
+        logit_bias: Token id to bias, -100 to 100.
+        user: The end user's identity, for the provider's abuse checks.
+        extra: Further keys, put into the request body as they are; they win over the fields above.
+    """
+
+    model: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: str | tuple[str, ...] | None = None
+    seed: int | None = None
+    n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    user: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class ChatRequest(Sampling, frozen=True, kw_only=True):
+    """A conversation to be continued.
+
+    Attributes:
+        messages: The conversation so far.
+        tools: Tool declarations in OpenAI's form.
+        tool_choice: ``auto``, ``none``, ``required`` or the declaration of one tool.
+        functions: The older form of ``tools``.
+        function_call: The older form of ``tool_choice``.
+        response_format: The form of the answer, such as a JSON schema, in OpenAI's form.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    functions: tuple[dict[str, Any], ...] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class CompletionRequest(Sampling, frozen=True, kw_only=True):
+    """A text to be continued.
+
+    Attributes:
+        prompt: The text so far.
+        suffix: The text that follows what is inserted.
+        logprobs: How many likeliest tokens to report at each place.
+        echo: Whether the answer repeats the prompt.
+        best_of: Answers made, of which the likeliest is returned.
+    """
+
+    prompt: str
+    suffix: str | None = None
+    logprobs: int | None = None
+    echo: bool | None = None
+    best_of: int | None = None
+
+
+class EmbeddingRequest(Struct, frozen=True, kw_only=True):
+    """Texts to be turned into vectors, of ``dimensions`` numbers where the model allows a choice."""
+
+    model: str = ""
+    inputs: tuple[str, ...]
+    dimensions: int | None = None
+    user: str | None = None
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens of one call or of many.
+
+    ``input_tokens`` includes the cached ones and ``output_tokens`` the reasoning: a cost is found by
+    subtraction, never by addition.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+class ChatResponse(Struct, frozen=True, kw_only=True):
+    """What a model answered.
+
+    Attributes:
+        id: The provider's name for the call.
+        model: The model that answered, as the provider names it; prices are looked up by it.
+        message: The first answer.
+        finish_reason: ``stop``, ``length``, ``tool_calls``, ``function_call``, ``content_filter`` or the
+            provider's own word; None where it gave none.
+        usage: None where the provider did not report it.
+        choices: All answers, the first included.
+        logprobs: Log probabilities of the first answer as the provider sends them; None unless asked for.
+    """
+
+    id: str = ""
+    model: str = ""
+    message: Message
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    choices: tuple[Message, ...] = ()
+    logprobs: Any = None
+
+    @property
+    def text(self) -> str:
+        """The text of the first answer."""
+        return self.message.text
+
+
+class ChatChunk(Struct, frozen=True, kw_only=True):
+    """A piece of a streamed answer; pieces with one ``index`` belong to one answer.
+
+    The usage arrives once, in one of the last pieces, often one without text.
+    """
+
+    text: str = ""
+    role: Role | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    index: int = 0
+    refusal: str = ""
+    reasoning: str = ""
+    id: str = ""
+    model: str = ""
+    logprobs: Any = None
+
+
+class EmbeddingResponse(Struct, frozen=True, kw_only=True):
+    """One vector for each input, in the order of the inputs."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage | None = None
+    model: str = ""
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """A named way to a provider, its references resolved: made at use, never stored.
+
+    Attributes:
+        name: The name flows use.
+        type: One of the types of ``connection_types``.
+        configs: The plain fields.
+        secrets: The fields nobody may see; they print as ``***``.
+        where: The file it came from, as ``file:line``; empty for a built-in connection.
+    """
+
+    name: str
+    type: str
+    configs: dict[str, str] = field(default_factory=dict[str, str])
+    secrets: dict[str, Secret] = field(default_factory=dict[str, Secret])
+    where: str = ""
+
+    def get(self, key: str, default: str = "") -> str:
+        """Return a field, plain or secret, or ``default`` where it is missing or empty."""
+        secret = self.secrets.get(key)
+        return (secret.reveal() if secret is not None else self.configs.get(key, "")) or default
+
+    def identity(self) -> dict[str, str]:
+        """Return what tells two connections apart without a secret: fit for cache keys and records."""
+        return {**self.configs, "name": self.name, "type": self.type}

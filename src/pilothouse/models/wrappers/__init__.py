@@ -1,0 +1,1 @@
+"""Layers around any model client: retries, adaptive concurrency, spans."""

@@ -1,0 +1,145 @@
+"""Adaptive concurrency: as many calls in flight as the provider bears, found by trying (AIMD)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from pilothouse.core.errors import ModelError
+from pilothouse.models.client import ModelClient, close_stream
+from pilothouse.models.types import (
+    ChatChunk,
+    ChatRequest,
+    ChatResponse,
+    CompletionRequest,
+    EmbeddingRequest,
+    EmbeddingResponse,
+)
+
+OVERLOADED: Final = frozenset({429, 503, 529})
+"""Statuses by which providers say: fewer calls."""
+
+
+class AdaptiveLimiter:
+    """Permits for calls, first come, first served.
+
+    When the provider says it is overloaded, the limit is halved, at most once for the calls that were under way
+    together (their refusals are one piece of news); when a call succeeds while the limit was used up, it grows by
+    ``1 / limit``, so by one for each round of calls.
+
+    Args:
+        ceiling: The limit never exceeds this.
+        start: Where it begins; the ceiling by default.
+    """
+
+    def __init__(self, ceiling: int, start: int | None = None) -> None:
+        self._ceiling = float(max(ceiling, 1))
+        self._limit = min(float(max(start or ceiling, 1)), self._ceiling)
+        self._in_flight = 0
+        self._window = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight now."""
+        return int(self._limit)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are in flight now."""
+        return self._in_flight
+
+    @asynccontextmanager
+    async def permit(self) -> AsyncGenerator[None]:
+        """Wait for a permit and hold it; how the body ends moves the limit."""
+        await self._acquire()
+        window = self._window
+        full = self._in_flight >= self.limit
+        try:
+            yield
+        except ModelError as error:
+            if error.status in OVERLOADED and window == self._window:
+                self._limit = max(self._limit / 2, 1.0)
+                self._window += 1
+            raise
+        else:
+            if full or self._waiting:
+                self._limit = min(self._limit + 1 / self._limit, self._ceiling)
+        finally:
+            self._in_flight -= 1
+            self._wake()
+
+    async def _acquire(self) -> None:
+        if not self._waiting and self._in_flight < self.limit:
+            self._in_flight += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                # The permit had been given in the same moment: it goes to the next.
+                self._in_flight -= 1
+                self._wake()
+            else:
+                with suppress(ValueError):  # already passed over
+                    self._waiting.remove(turn)
+            raise
+
+    def _wake(self) -> None:
+        while self._waiting and self._in_flight < self.limit:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._in_flight += 1
+                turn.set_result(None)
+
+
+class LimitedClient:
+    """Makes each call under a permit; a stream holds its permit to its end.
+
+    Args:
+        inner: The client that calls.
+        limiter: Who gives permits.
+    """
+
+    def __init__(self, inner: ModelClient, limiter: AdaptiveLimiter) -> None:
+        self._inner = inner
+        self._limiter = limiter
+
+    @property
+    def provider(self) -> str:
+        """Who serves the model."""
+        return self._inner.provider
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        """Continue a conversation."""
+        async with self._limiter.permit():
+            return await self._inner.chat(request)
+
+    async def complete(self, request: CompletionRequest) -> ChatResponse:
+        """Continue a text."""
+        async with self._limiter.permit():
+            return await self._inner.complete(request)
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """Turn texts into vectors."""
+        async with self._limiter.permit():
+            return await self._inner.embed(request)
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Continue a conversation, piece by piece."""
+        async with self._limiter.permit():
+            stream = self._inner.stream(request)
+            try:
+                async for chunk in stream:
+                    yield chunk
+            finally:
+                await close_stream(stream)
+
+    async def aclose(self) -> None:
+        """Close the client below."""
+        await self._inner.aclose()

@@ -1,0 +1,1 @@
+"""Spans: conventions, capture, the durable log, the store that is asked, and `@trace`."""

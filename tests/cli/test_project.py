@@ -1,0 +1,98 @@
+"""`init`, `doctor`, and how errors reach the user."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pilothouse.cli import main as door
+from pilothouse.cli.main import pilothouse
+from pilothouse.cli.project import template_names, write_template
+from pilothouse.core import plugins
+from pilothouse.core.errors import Conflict, ModelError, NotFound, UserCodeError
+
+PROGRAM = [sys.executable, "-m", "pilothouse"]
+
+
+def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_init_writes_a_project_that_doctor_accepts(tmp_path: Path) -> None:
+    made = call("init", "shop", cwd=tmp_path)
+    assert made.returncode == 0
+    assert (tmp_path / "shop" / "flows" / "sms_spam" / "flow.dag.yaml").is_file()
+    assert (tmp_path / "shop" / ".gitignore").is_file()
+    report = call("doctor", "--json", cwd=tmp_path / "shop")
+    assert report.returncode == 0, report.stdout + report.stderr
+    found = {finding["subject"]: finding["state"] for finding in json.loads(report.stdout)}
+    assert found["project"] == found["database"] == "ok"
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    write_template("sms_spam", tmp_path)
+    with pytest.raises(Conflict, match="exist already"):
+        write_template("sms_spam", tmp_path)
+    with pytest.raises(NotFound, match="sms_spam"):
+        write_template("sms_spma", tmp_path / "other")
+
+
+def test_every_template_is_whole() -> None:
+    assert "sms_spam" in template_names()
+
+
+def test_a_broken_setting_is_one_message_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "pilothouse.yaml").write_text("storage:\n  databse: x\n")
+    done = call("run", "list", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path / 'pilothouse.yaml'}:2: unknown key 'databse'")
+    assert "Traceback" not in done.stderr
+    assert call("doctor", cwd=tmp_path).returncode == 1
+
+
+@pytest.mark.parametrize("name", plugins.names("commands"))
+def test_every_command_can_be_loaded_and_explains_itself(name: str) -> None:
+    done = CliRunner().invoke(pilothouse, [name, "--help"])
+    assert done.exit_code == 0, done.output
+    assert "Usage" in done.output
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    done = call("experimnt", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean 'experiment'?" in done.stderr
+
+
+def test_the_door_turns_errors_into_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(error: BaseException) -> int:
+        def command() -> None:
+            raise error
+
+        return door._run(command)
+
+    assert fail(NotFound("no such thing")) == 2
+    assert fail(ModelError("refused")) == 3
+    assert fail(UserCodeError("it raised", traceback="File 'tool.py', line 3")) == 1
+    assert fail(KeyboardInterrupt()) == 130
+    assert "tool.py" in capsys.readouterr().err
+    assert fail(ZeroDivisionError("ours")) == 70
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "defect in Pilothouse" in said
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m pilothouse --help | head -1; echo ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""

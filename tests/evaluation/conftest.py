@@ -1,0 +1,33 @@
+"""Tests of evaluation. Every formula has an oracle that nobody here wrote, and agrees with it to 1e-9:
+
+==================================  =====================================================================
+formula                             oracle
+==================================  =====================================================================
+beta, binomial, t, normal           scipy.special.betainc, scipy.stats.beta, binom, t, norm
+Wilson, Clopper-Pearson             statsmodels proportion_confint (wilson, beta)
+standard error, t interval          scipy.stats.sem, t.interval
+clustered standard error            statsmodels OLS on a constant, cov_type="cluster"
+Tango's score                       constrained likelihood maximised by scipy.optimize
+interval of a quantile              sums of scipy.stats.binom.pmf
+BCa, one and two samples            scipy.stats.bootstrap over one and the same resamples
+resampled macro-F1                  sklearn.metrics.f1_score on the resampled rows
+resampled quantile                  numpy.quantile on the resampled rows
+McNemar, mid-p                      statsmodels mcnemar(exact=True), scipy.stats.binom
+paired permutation, exact           scipy.stats.permutation_test
+Holm, Benjamini-Hochberg            statsmodels multipletests, scipy.stats.false_discovery_control
+power of the paired t-test          statsmodels TTestPower
+power of McNemar's exact test       sum over the trinomial, with scipy.stats.binomtest
+accuracy, precision, recall, F1     sklearn.metrics.precision_recall_fscore_support, accuracy_score
+confusion matrix, log loss          sklearn.metrics.confusion_matrix, log_loss
+==================================  =====================================================================
+
+What has no closed oracle is simulated: `simulations.py`.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# Neither a clock nor chance may decide whether a test passes.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")

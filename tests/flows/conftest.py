@@ -1,0 +1,14 @@
+"""`project`: a folder to write a flow into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .building import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "flow")
