@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-annotate --upgrade --custom-compile-command "make lock"
 
-.PHONY: demo test check format docs bench lock clean
+.PHONY: demo test check format docs bench simulate lock clean
 
 demo: $(VENV)/.demo ## the main job, on a local model, in demo/
 	@$(BIN)/pilothouse demo demo $(ARGS)
@@ -29,6 +29,9 @@ docs: $(VENV)/.dev ## run every code block of the documentation
 
 bench: $(VENV)/.dev ## figures, reported and never asserted
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+simulate: $(VENV)/.dev ## coverage, false alarms and power, at full size (2 minutes)
+	@$(BIN)/python -m tests.evaluation.simulations 20
 
 lock: $(VENV)/.dev ## write the lock files anew
 	@$(PIP) install uv

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from pilothouse.access.types import Actor
 from pilothouse.core.clock import FixedClock
@@ -24,6 +25,10 @@ from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.core.storage.sql import Database
 
 from .postgres import PostgresServer
+
+# Neither a clock nor chance may decide whether a test passes.
+hypothesis_settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("steady")
 
 T = TypeVar("T")
 

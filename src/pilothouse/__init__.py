@@ -11,19 +11,35 @@ from typing import TYPE_CHECKING, Any
 from pilothouse.core.version import VERSION
 
 if TYPE_CHECKING:
+    from pilothouse.datasets.service import DatasetService as DatasetService
+    from pilothouse.evaluation.service import EvaluationService as EvaluationService
     from pilothouse.evaluation.types import Score as Score
+    from pilothouse.experiments.runs.service import RunService as RunService
     from pilothouse.experiments.runs.types import RunSpec as RunSpec
+    from pilothouse.experiments.service import ExperimentService as ExperimentService
     from pilothouse.flows.loader import load_flow as load_flow
     from pilothouse.flows.recording import log_metric as log_metric
+    from pilothouse.flows.service import FlowService as FlowService
     from pilothouse.flows.tool import tool as tool
+    from pilothouse.models.service import ModelService as ModelService
+    from pilothouse.registry.service import RegistryService as RegistryService
     from pilothouse.tracing.decorator import trace as trace
+    from pilothouse.tracing.service import TracingService as TracingService
     from pilothouse.workspace import Workspace as Workspace
 
 __version__ = VERSION
 
 _HOME = {
+    "DatasetService": "pilothouse.datasets.service",
+    "EvaluationService": "pilothouse.evaluation.service",
+    "ExperimentService": "pilothouse.experiments.service",
+    "FlowService": "pilothouse.flows.service",
+    "ModelService": "pilothouse.models.service",
+    "RegistryService": "pilothouse.registry.service",
+    "RunService": "pilothouse.experiments.runs.service",
     "RunSpec": "pilothouse.experiments.runs.types",
     "Score": "pilothouse.evaluation.types",
+    "TracingService": "pilothouse.tracing.service",
     "Workspace": "pilothouse.workspace",
     "load_flow": "pilothouse.flows.loader",
     "log_metric": "pilothouse.flows.recording",
@@ -31,7 +47,24 @@ _HOME = {
     "trace": "pilothouse.tracing.decorator",
 }
 
-__all__ = ["RunSpec", "Score", "Workspace", "__version__", "load_flow", "log_metric", "tool", "trace"]
+__all__ = [
+    "DatasetService",
+    "EvaluationService",
+    "ExperimentService",
+    "FlowService",
+    "ModelService",
+    "RegistryService",
+    "RunService",
+    "RunSpec",
+    "Score",
+    "TracingService",
+    "Workspace",
+    "__version__",
+    "load_flow",
+    "log_metric",
+    "tool",
+    "trace",
+]
 
 
 def __getattr__(name: str) -> Any:

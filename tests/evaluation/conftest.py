@@ -23,11 +23,3 @@ confusion matrix, log loss          sklearn.metrics.confusion_matrix, log_loss
 
 What has no closed oracle is simulated: `simulations.py`.
 """
-
-from __future__ import annotations
-
-from hypothesis import settings
-
-# Neither a clock nor chance may decide whether a test passes.
-settings.register_profile("steady", deadline=None, derandomize=True)
-settings.load_profile("steady")

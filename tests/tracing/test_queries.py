@@ -19,13 +19,14 @@ from .recording import DAY, SECOND, START, Capture, context, trace_id
 NOON = moment(START)
 
 
-@pytest.fixture(params=["live", "sealed", "mixed"])
-def store(request: pytest.FixtureRequest, capture: Capture) -> Iterator[SpanStore]:
-    """Four days with three traces each; the same spans live, sealed, or two days of each."""
+@pytest.fixture(scope="module", params=["live", "sealed", "mixed"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpanStore]:
+    """Four days with three traces each; the same spans live, sealed, or two days of each. Only to be asked."""
+    capture = Capture(tmp_path_factory.mktemp(request.param) / "telemetry")
     for day in range(4):
         for number in range(3):
             record_line(capture, day, number)
-    capture.flush()
+    capture.close()
     with SpanStore(capture.folder) as opened:
         opened.ingest()
         if request.param != "live":

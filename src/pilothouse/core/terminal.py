@@ -27,12 +27,20 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]] = ()) -> Table:
-    """Return a table; a column whose name starts with `>` is aligned to the right."""
+    """Return a table; a column whose name starts with `>` is aligned to the right; without names there is no head."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    headed = any(columns)
+    made = Table(
+        title=title,
+        box=box.SIMPLE_HEAD if headed else None,
+        show_header=headed,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+    )
     for column in columns:
         right = column.startswith(">")
         made.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")

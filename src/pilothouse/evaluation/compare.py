@@ -11,7 +11,16 @@ from pilothouse.evaluation.aggregate import value_of
 from pilothouse.evaluation.contrasts import Findings, findings
 from pilothouse.evaluation.pairs import Pairs, pair
 from pilothouse.evaluation.statistics.corrections import benjamini_hochberg, holm
-from pilothouse.evaluation.types import Comparison, Estimate, Interval, Metric, Procedure, ScoredRow, Verdict
+from pilothouse.evaluation.types import (
+    Comparison,
+    Correction,
+    Estimate,
+    Interval,
+    Metric,
+    Procedure,
+    ScoredRow,
+    Verdict,
+)
 
 
 def compare(
@@ -89,12 +98,10 @@ def compare_runs(
     return correct(drafts, how.correction)
 
 
-def correct(comparisons: Sequence[Comparison], correction: str = "holm") -> tuple[Comparison, ...]:
+def correct(comparisons: Sequence[Comparison], correction: Correction = "holm") -> tuple[Comparison, ...]:
     """Return comparisons with p-values adjusted over all of them that have one, and verdicts to match."""
     tested = [c.p_value for c in comparisons if c.p_value is not None]
-    adjusted = iter(
-        {"holm": holm, "benjamini-hochberg": benjamini_hochberg}[correction](tested) if correction != "none" else tested
-    )
+    adjusted = iter({"holm": holm, "benjamini-hochberg": benjamini_hochberg, "none": list}[correction](tested))
     said = f"{correction}, {len(tested)} comparisons" if correction != "none" and len(tested) > 1 else "none"
     return tuple(_settled(c, None if c.p_value is None else next(adjusted), said) for c in comparisons)
 
@@ -105,7 +112,7 @@ def _settled(comparison: Comparison, p_adjusted: float | None, correction: str) 
     verdict: Verdict = "inconclusive"
     if p_adjusted is not None and p_adjusted < comparison.alpha:
         size = comparison.difference.value or 0.0
-        # Without an interval (all pairs differ by the same) the test alone decides.
+        # Where resampling gives no interval (as when all pairs differ by the same) the test alone decides.
         apart = size != 0.0 if interval is None else not interval.low <= 0.0 <= interval.high
         if apart:
             verdict = "better" if (size > 0.0) == (comparison.better == "higher") else "worse"

@@ -16,6 +16,7 @@ Direction = Literal["higher", "lower"]
 Failures = Literal["worst", "exclude"]
 """How rows without an answer enter a figure: as the worst value (the default), or not at all (complete cases)."""
 
+Correction = Literal["holm", "benjamini-hochberg", "none"]
 Verdict = Literal["better", "worse", "inconclusive"]
 
 UPSTREAM = "upstream"
@@ -247,7 +248,7 @@ class Procedure(Struct, frozen=True, kw_only=True):
     level: float = 0.95
     alpha: float = 0.05
     power: float = 0.8
-    correction: Literal["holm", "benjamini-hochberg", "none"] = "holm"
+    correction: Correction = "holm"
     failures: Failures = "worst"
     resamples: int = 5000
     permutations: int = 9999

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from pilothouse.core.errors import UserError
 from pilothouse.core.services import Services
@@ -75,7 +76,8 @@ def run(
     with _display() as show:
         finding = asyncio.run(go(show))
     if as_json:
-        emit_json(finding)
+        files = {name: str(getattr(finding.files, name)) for name in finding.files.__struct_fields__}
+        emit_json({**msgspec.structs.asdict(finding), "files": files})
     else:
         _print_finding(finding, path)
     return 1 if finding.failed else 0
@@ -249,11 +251,12 @@ def _lines_of_progress() -> Callable[[ExperimentProgress], None]:
 
     def show(seen: ExperimentProgress) -> None:
         nonlocal last, shown
-        now = time.monotonic()
-        if (seen.position, seen.phase) != last or now - shown >= LINE_EVERY:
-            last, shown = (seen.position, seen.phase), now
-            total = f" of {seen.total:,}" if seen.total is not None else ""
-            click.echo(f"{_glance(seen)}: {seen.done:,}{total}", err=True)
+        total = f"{seen.total:,}" if seen.total is not None else "?"
+        begins = (seen.position, seen.phase) != last
+        if begins or time.monotonic() - shown >= LINE_EVERY:
+            last, shown = (seen.position, seen.phase), time.monotonic()
+            count = f"{total} rows" if begins else f"{seen.done:,} of {total} rows"
+            click.echo(f"{_glance(seen)}: {count}", err=True)
 
     return show
 
@@ -264,7 +267,9 @@ def _glance(seen: ExperimentProgress) -> str:
         return f"{text}, judging"
     if seen.run is None:
         return text
-    parts = [text, f"{seen.run.rows_per_second:,.1f} rows/s"]
+    parts = [text]
+    if seen.run.rows_per_second:
+        parts.append(f"{seen.run.rows_per_second:,.1f} rows/s")
     if seen.run.counts.unsuccessful:
         parts.append(f"{seen.run.counts.unsuccessful:,} failed")
     if seen.run.counts.cached:

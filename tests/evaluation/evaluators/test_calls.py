@@ -56,6 +56,35 @@ def test_synchronous_code_runs_in_a_thread_unless_it_is_light() -> None:
     assert judge(where).value is True
 
 
+def test_slow_calls_wait_beside_each_other() -> None:
+    together = threading.Barrier(40, timeout=20)  # breaks unless forty calls are under way at once
+
+    def meet(x: int) -> bool:
+        together.wait()
+        return True
+
+    async def run() -> list[Judged]:
+        async with CallableEvaluator("mine", meet, "v1") as evaluator:
+            return list(await asyncio.gather(*(evaluator.judge({"x": i}, i) for i in range(40))))
+
+    assert {judged.scores[0].state for judged in asyncio.run(run())} == {"ok"}
+
+
+def test_a_call_that_hangs_does_not_keep_the_caller() -> None:
+    go_on = threading.Event()
+
+    def hang() -> bool:
+        return go_on.wait(60)
+
+    async def run() -> None:
+        async with CallableEvaluator("mine", hang, "v1") as evaluator:
+            await asyncio.wait_for(evaluator.judge({}, 0), 0.05)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+    go_on.set()
+
+
 def raising(error: BaseException) -> Callable[[], None]:
     def evaluator() -> None:
         raise error

@@ -67,9 +67,9 @@ def test_numbers_lead_to_their_rows(look: Look) -> None:
 
 def test_rows_are_searched_and_filtered_by_hand(look: Look) -> None:
     async def check(tab: Tab) -> None:
-        await tab.value("find.value = 'ONERROR'; find.dispatchEvent(new Event('input'))")
+        await tab.value("var box = document.getElementById('find'); box.value = 'ONERROR'; box.dispatchEvent(new Event('input'))")
         assert await tab.value(VISIBLE) == 1
-        await tab.value("find.value = 'nowhere'; find.dispatchEvent(new Event('input'))")
+        await tab.value("box.value = 'nowhere'; box.dispatchEvent(new Event('input'))")
         assert await tab.value("document.getElementById('nothing').hidden") is False
         await tab.value("document.getElementById('clear').click(); state.value = 'f'; state.dispatchEvent(new Event('change'))")
         assert await tab.value(VISIBLE) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,9 @@ from pilothouse.evaluation.evaluators.returned import scores_of
 from pilothouse.evaluation.types import Direction, LabelPair, Metric, Score
 from pilothouse.flows.nodes.faults import own_fault, text_of, user_traceback
 from pilothouse.flows.results import ErrorInfo
+from pilothouse.flows.running.threads import ToolThreads
 
+_THREADS = 64
 _BY_NAME = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -45,6 +46,7 @@ class CallableEvaluator:
         self._inline = bool(getattr(target, "inline", False)) or _is_async(target)
         self._aggregate: Callable[..., Any] | None = getattr(target, "__aggregate__", None)
         self._on_failure: Callable[..., LabelPair | None] | None = getattr(target, "on_failure", None)
+        self._threads: ToolThreads | None = None
         self.aggregates = self._aggregate is not None
 
     async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
@@ -74,13 +76,16 @@ class CallableEvaluator:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        return None
+        if self._threads is not None:
+            self._threads.close()
+            self._threads = None
 
     async def _call(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, ErrorInfo | None]:
         if self._inline:
             returned, error = _attempt(target, args, kwargs)
         else:
-            returned, error = await asyncio.to_thread(_attempt, target, args, kwargs)
+            self._threads = self._threads or ToolThreads(_THREADS)
+            returned, error = await self._threads.run(lambda: _attempt(target, args, kwargs))
         if error is None and inspect.isawaitable(returned):
             try:
                 return await returned, None
@@ -92,7 +97,7 @@ class CallableEvaluator:
 def _attempt(
     target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, BaseException | None]:
-    # Caught here and not by the caller: a StopIteration or SystemExit must not travel through a thread's future.
+    # Caught here and not by the caller: a future cannot carry a StopIteration, and a SystemExit must end nothing.
     try:
         return target(*args, **kwargs), None
     except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code: whatever it raises is the row's state

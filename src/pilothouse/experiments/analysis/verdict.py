@@ -34,7 +34,7 @@ def verdict_of(metric: Metric, baseline: str, arms: Sequence[Arm], comparisons: 
     if len(arms) == 1:
         return _alone(metric, arms[0])
     if all(item.n_pairs == 0 for item in comparisons):
-        return f"inconclusive: no row has a {metric.name} in both {baseline} and another variant."
+        return f"inconclusive: no row is measured in both {baseline} and another variant."
     sign = 1.0 if metric.better == "higher" else -1.0
     ordered = sorted(comparisons, key=lambda item: -sign * (item.difference.value or 0.0))
     better = [item for item in ordered if item.verdict == "better"]

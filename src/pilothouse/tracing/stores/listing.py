@@ -69,7 +69,8 @@ def list_traces(connection: DuckDBPyConnection, wanted: TraceFilter, limit: int,
         Template(_ROOTS).substitute(conditions=conditions), [*parameters, limit + 1]
     ).fetchall()
     since = roots[-1][2] if len(roots) > limit else 0
-    headless = _without_root(connection, conditions, parameters, since, limit)
+    rooted = {head[0] for head in roots}
+    headless = _without_root(connection, conditions, [since, *parameters], rooted, limit)
     heads = sorted([*roots, *headless], key=lambda head: (head[2], head[0]), reverse=True)
     page = heads[:limit]
     last = page[-1] if len(heads) > limit else None
@@ -103,15 +104,16 @@ def to_span(row: tuple[Any, ...]) -> Span:
 
 
 def _without_root(
-    connection: DuckDBPyConnection, conditions: str, parameters: list[Any], since: int, limit: int
+    connection: DuckDBPyConnection, conditions: str, parameters: list[Any], rooted: set[str], limit: int
 ) -> list[_Head]:
-    found = connection.execute(Template(_CANDIDATES).substitute(conditions=conditions), [since, *parameters]).fetchall()
-    candidates = {row[0] for row in found}
-    candidates -= {row[0] for row in connection.execute(_ROOTED, [list(candidates)]).fetchall()}
+    found = connection.execute(Template(_CANDIDATES).substitute(conditions=conditions), parameters).fetchall()
+    candidates = {row[0] for row in found} - rooted
+    if candidates:
+        candidates -= {row[0] for row in connection.execute(_ROOTED, [list(candidates)]).fetchall()}
     if not candidates:
         return []
     sql = Template(_HEADLESS).substitute(conditions=conditions)
-    return connection.execute(sql, [list(candidates), *parameters, limit + 1]).fetchall()
+    return connection.execute(sql, [list(candidates), *parameters[1:], limit + 1]).fetchall()
 
 
 def _summaries(connection: DuckDBPyConnection, page: list[_Head], headless: set[str]) -> tuple[TraceSummary, ...]:
