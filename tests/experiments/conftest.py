@@ -141,7 +141,9 @@ class MakeFlow(Protocol):
 @pytest.fixture
 def project(services: Any) -> Project:
     made = Project(services.root, services)
-    made.write("flows/sms/flow.dag.yaml", FLOW + "".join(VARIANT.format(name=name) for name in ("zero", "few", "strict")))
+    made.write(
+        "flows/sms/flow.dag.yaml", FLOW + "".join(VARIANT.format(name=name) for name in ("zero", "few", "strict"))
+    )
     for name in ("zero", "few", "strict"):
         made.write(f"flows/sms/{name}.jinja2", f"system:\nSort messages.\n\nuser:\n{name}: {{{{text}}}}\n")
     made.write("flows/sms/read.py", READ)

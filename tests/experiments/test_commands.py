@@ -40,7 +40,9 @@ def test_a_run_prints_the_comparison_the_paths_and_what_to_type_next(project: Pr
     assert "next: pilothouse experiment report sms:1 --open" in result.stdout
     assert "1/3 zero: 40 rows" in result.stderr
     assert "1/3 zero, judging: 40 rows" in result.stderr
-    assert max(len(line) for line in result.stdout.splitlines() if not line.lstrip().startswith(("pilot", "edit"))) <= 80
+    assert (
+        max(len(line) for line in result.stdout.splitlines() if not line.lstrip().startswith(("pilot", "edit"))) <= 80
+    )
     again = call("run", "experiment.yaml")
     assert "taken from cache: 120 of 120 calls" in again.stdout
     assert "rows answered before: 120 of 120" in again.stdout
@@ -108,10 +110,14 @@ COMMAND = (sys.executable, "-c", "from pilothouse.cli.main import main; main()")
 
 def test_a_killed_experiment_goes_on_where_it_was(project: Project) -> None:
     """`kill -9` in the middle; then the same command does the rest, every row once."""
-    project.write("connections/scripted.yaml", "name: scripted\ntype: scripted\nscript: script.yaml\nmodel: tiny\ndelay: '0.05'\n")
+    project.write(
+        "connections/scripted.yaml", "name: scripted\ntype: scripted\nscript: script.yaml\nmodel: tiny\ndelay: '0.05'\n"
+    )
     project.write("pilothouse.yaml", "{}\n")
     arguments = [*COMMAND, "experiment", "run", "experiment.yaml"]
-    process = subprocess.Popen(arguments, cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        arguments, cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while project.calls() < 55:
         assert process.poll() is None, process.stderr and process.stderr.read().decode()

@@ -60,7 +60,10 @@ def test_the_command_line_wins_over_the_file(folder: Path) -> None:
     own = folder.parent / "own.jsonl"
     own.write_text("{}\n")
     said = Overrides(
-        data="own.jsonl", column_mapping={"text": "${data.body}", "label.truth": "${data.kind}"}, limit=5, folder=folder.parent
+        data="own.jsonl",
+        column_mapping={"text": "${data.body}", "label.truth": "${data.kind}"},
+        limit=5,
+        folder=folder.parent,
     )
     found = load(folder, GOOD + "id_column: label\n", said)
     assert (found.data, found.limit, found.id_column) == ("own.jsonl", 5, None)
@@ -77,7 +80,11 @@ def test_the_command_line_wins_over_the_file(folder: Path) -> None:
         ("name: sms", "name: 'a/b'", ["experiment.yaml:1", "'a/b' cannot be a name"]),
         ("flow: flow", "flow: flwo", ["experiment.yaml:2", "there is no 'flwo'"]),
         ("data: rows.csv", "data: row.csv", ["experiment.yaml:3", "there is no 'row.csv'"]),
-        ("baseline: few", "baseline: fwe", ["experiment.yaml:5", "no variant of this experiment", "did you mean 'few'"]),
+        (
+            "baseline: few",
+            "baseline: fwe",
+            ["experiment.yaml:5", "no variant of this experiment", "did you mean 'few'"],
+        ),
         ("judges.py:length", "judge.py:length", ["experiment.yaml:10", "there is no 'judge.py'"]),
         ("name: label", "name: length", ["experiment.yaml:10", "two evaluators are called 'length'"]),
         ("primary: accuracy", "alpha: 5", ["experiment.yaml:11", "alpha"]),

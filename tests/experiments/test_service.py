@@ -22,7 +22,11 @@ def test_a_golden_experiment_finds_what_was_planted(project: Project) -> None:
     finding = project.run()
     found = finding.comparison
     assert (finding.record.ref, finding.record.status, finding.rows, finding.failed) == ("sms:1", "completed", 120, 0)
-    assert {arm.name: arm.estimates["accuracy"].value for arm in found.arms} == {"zero": 0.75, "few": 1.0, "strict": 0.75}
+    assert {arm.name: arm.estimates["accuracy"].value for arm in found.arms} == {
+        "zero": 0.75,
+        "few": 1.0,
+        "strict": 0.75,
+    }
     better, open_one = found.against_baseline("accuracy")
     assert (better.candidate, better.verdict, better.discordant) == ("few", "better", (0, 10))
     assert (open_one.candidate, open_one.verdict, open_one.discordant) == ("strict", "inconclusive", (10, 10))
@@ -49,11 +53,17 @@ def test_the_same_experiment_again_calls_nothing_and_is_the_same_record(project:
 
 def test_a_changed_evaluator_scores_again_without_running_the_flow(project: Project) -> None:
     project.run()
-    project.edit("experiment.yaml", "use: classification\n", "use: classification\n    options: {labels: [ham, spam]}\n")
+    project.edit(
+        "experiment.yaml", "use: classification\n", "use: classification\n    options: {labels: [ham, spam]}\n"
+    )
     again = project.run()
     assert project.calls() == 120
     assert (again.record.ref, again.calls.cached) == ("sms:2", 120)
-    project.edit("experiment.yaml", "primary:", "  - {use: judges.py:length, column_mapping: {label: '${run.outputs.label}'}}\nprimary:")
+    project.edit(
+        "experiment.yaml",
+        "primary:",
+        "  - {use: judges.py:length, column_mapping: {label: '${run.outputs.label}'}}\nprimary:",
+    )
     third = project.run()
     assert project.calls() == 120
     assert third.comparison.arm("few").estimates["length"].value == pytest.approx(3.5)
@@ -108,6 +118,46 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(project: Project) ->
     assert project.calls() == 120
     assert (finding.record.status, finding.rows_before) == ("completed", done)
     assert finding.comparison.arm("few").estimates["accuracy"].value == 1.0
+
+
+def test_a_stop_does_not_wait_for_the_judges(project: Project) -> None:
+    project.write(
+        "judges.py", "import asyncio\nasync def slow(label):\n    await asyncio.sleep(0.05)\n    return 1.0\n"
+    )
+    project.edit(
+        "experiment.yaml",
+        "primary:",
+        "  - {use: judges.py:slow, column_mapping: {label: '${run.outputs.label}'}}\nprimary:",
+    )
+
+    async def interrupted() -> None:
+        stop = Stop()
+
+        def ask(seen: ExperimentProgress) -> None:
+            if seen.phase == "scoring" and seen.done > 0 and not stop.is_asked:
+                stop.ask()
+
+        await project.experiments.run(project.file, on_progress=ask, stop=stop)
+
+    with pytest.raises(Interrupted, match="40 of 40 rows are recorded"):
+        asyncio.run(interrupted())
+    assert project.calls() == 40
+    assert project.run().comparison.arm("few").estimates["slow"].value == 1.0
+    assert project.calls() == 120
+
+
+def test_a_metric_that_no_evaluator_gives_is_told_after_the_rows_are_kept(project: Project) -> None:
+    project.edit(
+        "experiment.yaml",
+        "primary: accuracy",
+        "  - {use: judges.py:length, column_mapping: {label: '${run.outputs.label}'}}\nprimary: lenght",
+    )
+    with pytest.raises(NotFound, match="did you mean 'length'"):
+        project.run()
+    assert (project.calls(), project.experiments.get("sms").status) == (120, "interrupted")
+    project.edit("experiment.yaml", "primary: lenght", "primary: length")
+    assert project.run().comparison.primary == "length"
+    assert project.calls() == 120
 
 
 def test_failed_rows_count_as_wrong_and_are_tried_again(project: Project) -> None:
@@ -206,7 +256,7 @@ def test_a_mistake_is_told_before_any_call(
 
 def test_own_data_goes_in_by_one_flag_and_a_mapping(project: Project) -> None:
     project.write("own.jsonl", '{"body": "a prize", "kind": "spam"}\n{"body": "hello", "kind": "ham"}\n')
-    with pytest.raises(ConfigError, match="--map text=data.NAME"):
+    with pytest.raises(ConfigError, match="--map text=data"):
         project.run(overrides=Overrides(data="own.jsonl", folder=project.root))
     mapping = {"text": "${data.body}", "label.truth": "${data.kind}"}
     finding = project.run(overrides=Overrides(data="own.jsonl", column_mapping=mapping, folder=project.root))
@@ -214,8 +264,15 @@ def test_own_data_goes_in_by_one_flag_and_a_mapping(project: Project) -> None:
 
 
 def test_an_evaluator_that_raises_is_a_state_and_not_a_score(project: Project) -> None:
-    project.write("judges.py", "def length(label):\n    if label == 'spam':\n        raise ValueError('no')\n    return len(label)\n")
-    project.edit("experiment.yaml", "primary:", "  - {use: judges.py:length, column_mapping: {label: '${run.outputs.label}'}}\nprimary:")
+    project.write(
+        "judges.py",
+        "def length(label):\n    if label == 'spam':\n        raise ValueError('no')\n    return len(label)\n",
+    )
+    project.edit(
+        "experiment.yaml",
+        "primary:",
+        "  - {use: judges.py:length, column_mapping: {label: '${run.outputs.label}'}}\nprimary:",
+    )
     estimate = project.run().comparison.arm("few").estimates["length"]
     assert (estimate.value, estimate.n, estimate.excluded) == (3.0, 20, {"error": 20})
 

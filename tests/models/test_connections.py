@@ -299,3 +299,12 @@ def test_states_tell_where_each_value_comes_from(project: Project) -> None:
     assert states["auth_mode"].source == "default"
     assert states["api_key"].source == "missing"
     assert states["api_key"].variables == {"KEY": False}
+
+
+def test_adding_refers_only_to_the_secrets_that_are_needed(project: Project) -> None:
+    folder = project.open()
+    token = folder.add("entra", "azure_open_ai", {"api_base": "https://x", "auth_mode": "meid_token"}).read_text()
+    assert "token: ${env:ENTRA_TOKEN}" in token
+    assert "api_key" not in token
+    assert "token" not in folder.add("keyed", "azure_open_ai", {"api_base": "https://x"}).read_text()
+    assert "api_key" not in folder.add("own", "open_ai", {"base_url": "http://127.0.0.1:8000/v1"}).read_text()

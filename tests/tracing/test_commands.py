@@ -91,6 +91,14 @@ def test_list(run: Run, other: Capture) -> None:
     assert run("list", "--name", "nothing like it") == "No trace matches.\n"
 
 
+def test_lines_that_are_no_spans_are_told(services: Any, other: Capture) -> None:
+    record(other, 0)
+    (other.folder / "incoming" / "20260101T000000-1-aa.jsonl").write_bytes(b"no span\n{")
+    result = CliRunner().invoke(trace, ["list"], obj=services)
+    assert "1 lines are no spans, 1 were torn by a crash; they are kept in " in result.stderr
+    assert "line 0" in result.stdout
+
+
 def test_pages(run: Run, other: Capture) -> None:
     for number in range(3):
         record(other, number)
@@ -134,6 +142,17 @@ def test_show_one_span(run: Run, other: Capture) -> None:
     call = json.loads(run("show", found, "--json"))["spans"][1]["span"]["span_id"]
     assert names.REQUEST_MODEL in run("show", found[:8], "--span", call[:6])
     assert json.loads(run("show", found, "--span", call, "--json"))["output"] == "yes"
+
+
+def test_show_the_events_of_a_span(run: Run, other: Capture) -> None:
+    span = other.tracer.start_span("work", start_time=START)
+    span.add_event("told", {"why": "because"})
+    span.end(START + 1)
+    other.flush()
+    found = json.loads(run("list", "--json"))["traces"][0]["head"]
+    output = run("show", found["trace_id"], "--span", found["span_id"])
+    assert "told" in output
+    assert "{'why': 'because'}" in output
 
 
 def test_show_what_is_not_there(services: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.trace import Link, SpanKind, StatusCode
 
@@ -90,7 +90,7 @@ def test_hostile_names_and_messages_arrive(capture: Capture) -> None:
     assert payload.events[0]["attributes"] == {"k\\ud800": "v"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
         st.text(min_size=1),

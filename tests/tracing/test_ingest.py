@@ -6,11 +6,13 @@ import json
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pilothouse.core.errors import Conflict, StorageError
 from pilothouse.tracing import segments
-from pilothouse.tracing.stores import staging
+from pilothouse.tracing.stores import ingest, staging
 from pilothouse.tracing.stores.duckdb import SpanStore
 from pilothouse.tracing.types import TraceFilter
 
@@ -138,6 +140,38 @@ def test_a_line_that_only_the_engine_refuses_is_set_aside(folder: Path, tmp_path
     assert names == ["span 2", "span 0"]
     (aside,) = (folder / "rejected").iterdir()
     assert json.loads(aside.read_text())["reason"] == "the engine cannot read this line"
+
+
+def test_a_line_that_is_too_long_is_set_aside(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = lines_of(tmp_path, 2)
+    monkeypatch.setattr(staging, "MAX_LINE", len(lines[0]))
+    long = lines[1].replace(b'"span 1"', b'"span 1, by far too long"')
+    abandoned_segment(folder, b"\n".join([lines[0], long]) + b"\n")
+    with SpanStore(folder) as store:
+        report = store.ingest()
+    assert (report.spans, report.rejected) == (1, 1)
+
+
+def test_a_segment_that_grows_between_reading_and_removing_is_read_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer wrote once more and left, just after the owner had read what it took for the end."""
+    first, second = lines_of(tmp_path, 2)
+    abandoned_segment(folder, first + b"\n")
+    real = ingest._load
+
+    def load_and_grow(*arguments: Any) -> Any:
+        with only_segment(folder).open("ab") as stream:
+            stream.write(second + b"\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(ingest, "_load", load_and_grow)
+    with SpanStore(folder) as store:
+        report = store.ingest()
+        assert (report.spans, report.torn, report.finished) == (1, 0, 0)
+        monkeypatch.setattr(ingest, "_load", real)
+        report = store.ingest()
+        assert (report.spans, report.finished) == (1, 1)
 
 
 def test_a_span_that_is_sent_again_is_taken_once(folder: Path, tmp_path: Path) -> None:
@@ -359,6 +393,26 @@ def test_a_segment_removed_under_its_new_writer_is_made_anew(folder: Path, monke
     log.close()
     assert len(opened) == 2
     assert only_segment_of(folder) == b"kept\n"
+
+
+def test_a_segment_that_a_reader_looks_at_is_left_to_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+    real = segments.AppendLog
+
+    def held(path: Path) -> segments.AppendLog:
+        asked.append(path)
+        if len(asked) < limit:
+            raise Conflict("another process is writing this log")
+        return real(path)
+
+    monkeypatch.setattr(segments, "AppendLog", held)
+    limit = 3
+    segments.new_segment(folder).close()
+    assert len(set(asked)) == 3
+    asked.clear()
+    limit = 100
+    with pytest.raises(StorageError, match="taken away each time"):
+        segments.new_segment(folder)
 
 
 def only_segment_of(folder: Path) -> bytes:

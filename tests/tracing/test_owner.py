@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -114,14 +113,6 @@ def test_a_store_of_a_newer_version_is_refused(folder: Path) -> None:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'schema'")
     with pytest.raises(StorageError, match="newer Pilothouse"):
         SpanStore(folder)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StorageError, match="permission denied"):
-        SpanStore(tmp_path / "telemetry")
-    tmp_path.chmod(0o700)
 
 
 def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path) -> None:

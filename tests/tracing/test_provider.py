@@ -65,6 +65,16 @@ def test_a_provider_of_the_users_own_is_kept(tmp_path: Path, run_python: RunPyth
     run_python(SETUP + script, tmp_path)
 
 
+def test_an_exporter_added_to_ours_is_flushed_at_the_end(tmp_path: Path, run_python: RunPython) -> None:
+    script = """
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+    one = service("one")
+    otel.get_tracer_provider().add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(formatter=lambda s: s.name)))
+    work()
+    """
+    assert run_python(SETUP + script, tmp_path).stdout == "work"
+
+
 def test_two_projects_of_one_process_do_not_mix(tmp_path: Path, run_python: RunPython) -> None:
     script = """
     one, two = service("one"), service("two")

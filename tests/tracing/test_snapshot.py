@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pilothouse.tracing.snapshot import is_secret_name, snapshot
@@ -125,6 +125,7 @@ def test_a_thing_that_holds_itself() -> None:
     assert snapshot(circle).startswith("[[[[")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary(),

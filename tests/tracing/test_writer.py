@@ -192,6 +192,20 @@ def test_after_a_failure_the_writer_goes_on_in_a_new_file(folder: Path) -> None:
     assert len(segments.list_segments(folder / "incoming")) == 2
 
 
+def test_where_no_thread_may_be_started_spans_are_written_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    writer, end_span = writer_of(folder)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    end_span("at once")
+    assert len(written(folder)) == 1
+    monkeypatch.undo()
+    writer.shutdown()
+
+
 def test_ctrl_c_while_writing_loses_nothing(folder: Path) -> None:
     class Interrupted(AppendLog):
         done = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import NotFound
@@ -11,7 +12,7 @@ from pilothouse.core.ids import new_id
 from pilothouse.experiments.preparation import PreparedArm
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.runs.types import Progress, Run, RunSpec
+from pilothouse.experiments.runs.types import Progress, Run, RunRow, RunSpec
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import Experiment, ExperimentRecord, ExperimentRun
 
@@ -78,6 +79,13 @@ class ArmExecutor:
             except NotFound:
                 continue  # deleted since, or its process was killed before it was recorded
         return None
+
+    def rows_before(self, run: Run, experiment: str) -> Iterator[Iterator[RunRow]]:
+        """Yield the rows of earlier runs of the same variant in all versions of an experiment, the latest run first."""
+        for name in self._store.runs_of_variant(experiment, run.spec.variants):
+            if name != run.name:
+                with suppress(NotFound):
+                    yield self._runs.rows(self._runs.get(name))
 
 
 def _spec(experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *, fresh: bool) -> RunSpec:

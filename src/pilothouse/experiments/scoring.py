@@ -20,7 +20,7 @@ from pilothouse.datasets.types import Row
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import Estimate, EvaluationRow, ScoredRow
-from pilothouse.experiments.analysis.measures import duration_of
+from pilothouse.experiments.analysis.recorded import FirstTimes, Recorded, duration_of
 from pilothouse.experiments.analysis.views import evaluation_id
 from pilothouse.experiments.runs.types import Run, RunRow
 from pilothouse.flows.results import ErrorInfo
@@ -29,7 +29,6 @@ SOURCES = (*RUN_SOURCES, "row")
 """What an evaluator's mapping may refer to; ``row`` holds what is known of the row itself."""
 
 FOLDER = "scores"
-Rows = Callable[[], Iterable[RunRow]]
 
 
 class Judge(Struct, frozen=True, kw_only=True):
@@ -85,8 +84,7 @@ class Scorer:
 
     async def score(
         self,
-        run: Run,
-        rows: Rows,
+        recorded: Recorded,
         data: DatasetSource | None,
         judge: Judge,
         on_row: Callable[[int], None] | None = None,
@@ -94,8 +92,7 @@ class Scorer:
         """Return one evaluator's scores of one run; those made before are taken when nothing changed.
 
         Args:
-            run: The run.
-            rows: Its rows in input order, from the first.
+            recorded: The run.
             data: The data it ran over, where the evaluator looks at it.
             judge: The evaluator.
             on_row: Told the number of rows judged so far, after each.
@@ -103,14 +100,14 @@ class Scorer:
         Raises:
             StorageError: when the scores cannot be written.
         """
-        path = self._path(run, judge.evaluator.name)
-        key = _key(run, judge)
+        path = self._path(recorded.run, judge.evaluator.name)
+        key = _key(recorded.run, judge)
         known = _load(path, key)
         if known is not None:
             return known
         done = itertools.count(1)
         result = await self._evaluation.evaluate(
-            evaluation_rows(rows(), data if judge.wants_data else None, judge, run.repeat),
+            evaluation_rows(recorded, data if judge.wants_data else None, judge),
             [judge.evaluator],
             on_row=None if on_row is None else lambda _: on_row(next(done)),
         )
@@ -137,9 +134,7 @@ class Scorer:
         return self._folder / run.id / FOLDER / f"{evaluator}.jsonl"
 
 
-def evaluation_rows(
-    rows: Iterable[RunRow], data: Iterable[Row] | None, judge: Judge, repeat: int
-) -> Iterator[EvaluationRow]:
+def evaluation_rows(recorded: Recorded, data: Iterable[Row] | None, judge: Judge) -> Iterator[EvaluationRow]:
     """Yield what the evaluator is asked about each row, in input order.
 
     An argument whose column is absent from a row is left out: the evaluator then says that it is missing, which is
@@ -147,14 +142,20 @@ def evaluation_rows(
     """
     source = iter(data) if data is not None else iter(())
     current: Row | None = None
-    for row in rows:
+    repeat = recorded.run.repeat
+    for row in recorded.rows():
         while data is not None and (current is None or current.number < row.number):
             found = next(source, None)
             if found is None:
                 break
             current = found
         here = current.data if current is not None and current.number == row.number else {}
-        line = {"data": here, "run.inputs": row.inputs, "run.outputs": row.outputs, "row": row_facts(row)}
+        line = {
+            "data": here,
+            "run.inputs": row.inputs,
+            "run.outputs": row.outputs,
+            "row": row_facts(row, recorded.first),
+        }
         yield EvaluationRow(
             id=evaluation_id(row, repeat),
             arguments={judge.evaluator.name: judge.mapping.apply(line, optional=judge.mapping.references)},
@@ -163,12 +164,12 @@ def evaluation_rows(
         )
 
 
-def row_facts(row: RunRow) -> Mapping[str, Any]:
+def row_facts(row: RunRow, first: FirstTimes) -> Mapping[str, Any]:
     """Return what is known of the row itself, for evaluators of time and tokens."""
     usage = row.usage + row.cached_usage
     called = any(node.model is not None for node in row.nodes)
     return {
-        "duration": duration_of(row),
+        "duration": duration_of(row, first),
         "input_tokens": usage.input_tokens if called else None,
         "output_tokens": usage.output_tokens if called else None,
         "cached": row.cached,

@@ -23,6 +23,7 @@ from pilothouse.experiments.analysis.direct import experiment_of_runs, refuse_un
 from pilothouse.experiments.analysis.facts import facts_of
 from pilothouse.experiments.analysis.measures import calls_made
 from pilothouse.experiments.analysis.prompts import prompt_diffs
+from pilothouse.experiments.analysis.recorded import Recorded, first_times
 from pilothouse.experiments.archive import Archive
 from pilothouse.experiments.comparison import Calls, ExperimentComparison
 from pilothouse.experiments.execution import ArmExecutor
@@ -30,7 +31,7 @@ from pilothouse.experiments.file import Overrides
 from pilothouse.experiments.plan import ExperimentPlan, plan_of
 from pilothouse.experiments.preparation import Prepared, Preparer
 from pilothouse.experiments.reports.files import ReportFiles
-from pilothouse.experiments.runs.interrupts import Stop
+from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.service import FOLDER, RunService
 from pilothouse.experiments.runs.types import Progress, Run
 from pilothouse.experiments.scoring import Judge, Scorer, Scores
@@ -181,13 +182,13 @@ class ExperimentService:
         record = self._archive.begin(prepared, self._actor.name, self._clock.now())
         try:
             work = [
-                await self._arm(record, prepared, position, fresh=fresh, tell=on_progress, stop=stop)
+                await self._arm(record, prepared, position, fresh=fresh, tell=on_progress, stop=stop or Stop())
                 for position in range(len(prepared.arms))
             ]
+            return self._conclude(record, prepared, work)
         except BaseException:
             self._archive.settle(record, "interrupted", self._clock.now())
             raise
-        return self._conclude(record, prepared, work)
 
     def plan(self, path: Path, overrides: Overrides | None = None) -> ExperimentPlan:
         """Return what an experiment file will take and what it can find; nothing is run.
@@ -255,7 +256,7 @@ class ExperimentService:
         found = self._archive.comparison(record)
         names = [use.spec.name for use in record.definition.evaluators]
         arms = [
-            self._result(link.variant, run, [self._scorer.stored(run, name) for name in names])
+            _result(link.variant, self._recorded(run, record.name), [self._scorer.stored(run, name) for name in names])
             for link in record.runs
             for run in (self._runs.get(link.run),)
         ]
@@ -269,7 +270,7 @@ class ExperimentService:
         *,
         fresh: bool,
         tell: OnProgress | None,
-        stop: Stop | None,
+        stop: Stop,
     ) -> _Work:
         """Run one arm and let every evaluator judge it."""
         arm = prepared.arms[position]
@@ -286,40 +287,36 @@ class ExperimentService:
                 tell(structs.replace(glance, done=seen.counts.done, run=seen))
 
         run, since = await self._executor.run(record, position, arm, fresh=fresh, on_progress=on_rows, stop=stop)
-        if run.status in {"interrupted", "cancelled"} or (stop is not None and stop.is_asked):
+        if run.status in {"interrupted", "cancelled"} or stop.is_asked:
             raise _stopped(record, run)
         scoring = structs.replace(glance, phase="scoring", total=run.counts.done)
-        result = await self._scored(
-            arm.variant,
-            run,
-            prepared.data,
-            prepared.judges,
-            None if tell is None else partial(_tell_scored, tell, scoring),
-        )
-        made = calls_made(result.rows(), since)
-        before = sum(row.attempt < since and row.status == "completed" for row in result.rows())
+        on_row = None if tell is None else partial(_tell_scored, tell, scoring)
+        work = self._scored(arm.variant, self._recorded(run, record.name), prepared.data, prepared.judges, on_row)
+        # Judges may be models, too: a stop must not wait for thousands of their answers.
+        ended, result = await unless_stopped(work, stop, grace=0.0)
+        if not ended or result is None:
+            raise _stopped(record, run)
+        made = calls_made(result.recorded.rows(), since)
+        before = sum(row.attempt < since and row.status == "completed" for row in result.recorded.rows())
         return _Work(result=result, made=made, before=before)
 
     async def _scored(
         self,
         variant: Variant,
-        run: Run,
+        recorded: Recorded,
         data: DatasetSource | None,
         judges: Sequence[Judge],
         on_row: Callable[[int], None] | None = None,
     ) -> ArmResult:
         """Return a run with the scores of all evaluators."""
-        scores = [await self._scorer.score(run, partial(self._runs.rows, run), data, judge, on_row) for judge in judges]
-        return self._result(variant, run, scores)
+        return _result(variant, recorded, [await self._scorer.score(recorded, data, judge, on_row) for judge in judges])
 
-    def _result(self, variant: Variant, run: Run, scores: Sequence[Scores]) -> ArmResult:
-        return ArmResult(
-            variant=variant,
-            run=run,
-            rows=partial(self._runs.rows, run),
-            scored=merge([item.rows for item in scores]),
-            aggregates=tuple(figure for item in scores for figure in item.aggregates),
-        )
+    def _recorded(self, run: Run, experiment: str | None) -> Recorded:
+        """Return a run's rows; those from the cache with the time they took in earlier runs of the experiment."""
+        rows = partial(self._runs.rows, run)
+        if not run.counts.cached or experiment is None:
+            return Recorded(run=run, rows=rows)
+        return Recorded(run=run, rows=rows, first=first_times(rows(), self._executor.rows_before(run, experiment)))
 
     def _conclude(self, record: ExperimentRecord, prepared: Prepared, work: Sequence[_Work]) -> Finding:
         """Compare the arms, keep what was found, and write the reports."""
@@ -354,6 +351,15 @@ class ExperimentService:
             return record
         names = {run.name for run in self._runs.list(experiment=record.id, status="running")}
         return record if names else structs.replace(record, status="interrupted")
+
+
+def _result(variant: Variant, recorded: Recorded, scores: Sequence[Scores]) -> ArmResult:
+    return ArmResult(
+        variant=variant,
+        recorded=recorded,
+        scored=merge([item.rows for item in scores]),
+        aggregates=tuple(figure for item in scores for figure in item.aggregates),
+    )
 
 
 def declared_by(judges: Sequence[Judge]) -> list[Declared]:

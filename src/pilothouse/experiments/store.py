@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,17 @@ class ExperimentStore:
         with self._database.read() as connection:
             found = connection.execute(query.order_by(experiment_runs.c.linked_at.desc())).scalars().all()
         return list(dict.fromkeys(found))
+
+    def runs_of_variant(self, name: str, choices: Mapping[str, str]) -> list[str]:
+        """Return the names of the runs that an experiment's versions made of one variant, the latest first."""
+        query = (
+            sa.select(experiment_runs.c.run, experiment_runs.c.choices)
+            .join(experiments, experiments.c.id == experiment_runs.c.experiment_id)
+            .where(experiments.c.name == name)
+            .order_by(experiment_runs.c.linked_at.desc())
+        )
+        with self._database.read() as connection:
+            return [row.run for row in connection.execute(query).all() if row.choices == choices]
 
     def find(self, name: str, number: int) -> ExperimentRecord | None:
         """Return one version of an experiment, or None."""

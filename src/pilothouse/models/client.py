@@ -66,6 +66,10 @@ class Provider(ModelClient, Protocol):
         """Most calls it serves at once; None where only the provider knows."""
         ...
 
+    def check(self, model: str) -> None:
+        """Raise, before the first call, a ``UserError`` that every call to ``model`` would raise."""
+        ...
+
     def close(self) -> None:
         """Let go of what lives outside any event loop, such as a model in memory."""
         ...

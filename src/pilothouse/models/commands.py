@@ -107,7 +107,7 @@ def _converse(runner: asyncio.Runner, client: ModelClient, start: ChatRequest, h
     screen.print("Ctrl-C stops an answer, Ctrl-D ends.", style="dim")
     while True:
         try:
-            said = click.prompt(">", prompt_suffix=" ")
+            said = click.prompt(">", prompt_suffix=" ", err=True)
         except click.Abort:
             return
         asked = [*history, Message(role="user", content=said)]

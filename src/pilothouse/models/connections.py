@@ -186,8 +186,9 @@ class ConnectionFolder:
             else:
                 content[key] = text
         draft = _read(parse_yaml(yaml.safe_dump(content), path), path)
+        given = {key: draft.texts.get(key) or rule.default for key, rule in chosen.fields.items()}
         for key, rule in chosen.fields.items():
-            if rule.required and rule.secret and not rule.unless.startswith("auth_mode=key") and key not in values:
+            if rule.required and rule.secret and key not in values and not _excused(draft, rule, given):
                 content[key] = f"${{env:{draft.override(key)}}}"
         for key in draft.hidden & set(draft.texts):
             _refuse_clear(draft, key)

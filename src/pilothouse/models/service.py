@@ -54,7 +54,7 @@ class ModelService:
         self._capture = capture
         self._factory = providers or _plugin
         self._prices = PriceBook(context.settings.prices)
-        self._clients: dict[str, ModelClient] = {}
+        self._named: dict[str, tuple[Provider, ModelClient]] = {}
         self._open: list[Provider] = []
 
     @classmethod
@@ -97,9 +97,19 @@ class ModelService:
         Raises:
             ConnectionFault: when the connection is unknown or incomplete, or has no models behind it.
         """
-        if name not in self._clients:
-            self._clients[name] = self.open(self.connection(name))
-        return self._clients[name]
+        return self._wrapped(name)[1]
+
+    def check(self, name: str, model: str) -> None:
+        """Raise now what every call to a model would raise: for looking ahead before a long run.
+
+        Args:
+            name: The connection.
+            model: The model or deployment; empty for the connection's own.
+
+        Raises:
+            UserError: when the connection is incomplete, or a local model is not pulled.
+        """
+        self._wrapped(name)[0].check(model)
 
     def open(self, connection: Connection) -> ModelClient:
         """Return a client of a connection that stands in no file, with a limit of its own.
@@ -107,6 +117,14 @@ class ModelService:
         Raises:
             ConnectionFault: when no models stand behind its type.
         """
+        return self._wrap(connection)[1]
+
+    def _wrapped(self, name: str) -> tuple[Provider, ModelClient]:
+        if name not in self._named:
+            self._named[name] = self._wrap(self.connection(name))
+        return self._named[name]
+
+    def _wrap(self, connection: Connection) -> tuple[Provider, ModelClient]:
         if not TYPES[connection.type].serves_models:
             serving = ", ".join(kind.name for kind in TYPES.values() if kind.serves_models)
             raise ConnectionFault(
@@ -119,7 +137,7 @@ class ModelService:
         settings = self.context.settings
         ceiling = min(settings.concurrency.ceiling, provider.concurrency or settings.concurrency.ceiling)
         limited = LimitedClient(provider, AdaptiveLimiter(ceiling, settings.concurrency.start))
-        return TracedClient(
+        return provider, TracedClient(
             RetryingClient(limited, settings.retries),
             self._tracer,
             clock=self.context.clock,
@@ -137,13 +155,13 @@ class ModelService:
 
     async def aclose(self) -> None:
         """Close all clients; new ones may be asked for afterwards."""
-        self._clients.clear()
+        self._named.clear()
         while self._open:
             await self._open.pop().aclose()
 
     def close(self) -> None:
         """Free what lives outside any event loop; HTTP connections close with the process."""
-        self._clients.clear()
+        self._named.clear()
         while self._open:
             self._open.pop().close()
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+
+_Count = Annotated[int, Meta(ge=1)]
+_Seconds = Annotated[float, Meta(gt=0)]
+_Wait = Annotated[float, Meta(ge=0)]
+_Dollars = Annotated[float, Meta(ge=0)]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,10 +23,10 @@ class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         total: For one attempt from beginning to end.
     """
 
-    connect: float = 10.0
-    first_byte: float = 300.0
-    idle: float = 60.0
-    total: float = 900.0
+    connect: _Seconds = 10.0
+    first_byte: _Seconds = 300.0
+    idle: _Seconds = 60.0
+    total: _Seconds = 900.0
 
 
 class Retries(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,10 +39,10 @@ class Retries(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         budget: Seconds that all waits of one call may take together.
     """
 
-    attempts: int = 6
-    base: float = 0.5
-    longest: float = 30.0
-    budget: float = 180.0
+    attempts: _Count = 6
+    base: _Wait = 0.5
+    longest: _Wait = 30.0
+    budget: _Wait = 180.0
 
 
 class Concurrency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,8 +53,8 @@ class Concurrency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ceiling: Where it ends.
     """
 
-    start: int | None = None
-    ceiling: int = 200
+    start: _Count | None = None
+    ceiling: _Count = 200
 
 
 class Local(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,9 +66,9 @@ class Local(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         threads: Threads that compute; None for the cores this process may use, minus one, at least one.
     """
 
-    context: int = 2048
-    parallel: int = 4
-    threads: int | None = None
+    context: _Count = 2048
+    parallel: _Count = 4
+    threads: _Count | None = None
 
 
 class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,9 +84,9 @@ class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     model: str
-    input: float
-    output: float
-    cached_input: float | None = None
+    input: _Dollars
+    output: _Dollars
+    cached_input: _Dollars | None = None
     provider: str | None = None
     since: date | None = None
 

@@ -64,8 +64,9 @@ def trace() -> None:
 @click.pass_obj
 def list_command(services: Services, limit: int, after: str | None, as_json: bool, **filters: Any) -> None:
     """List traces, the newest first; tokens are in/out."""
-    wanted = _filter(**filters)
-    page = services.get(TracingService).list(wanted, limit=limit, after=None if after is None else _cursor(after))
+    service, wanted = services.get(TracingService), _filter(**filters)
+    page = service.list(wanted, limit=limit, after=None if after is None else _cursor(after))
+    _tell_losses(service)
     if as_json:
         emit_json(page)
         return
@@ -97,6 +98,7 @@ def show_command(
         emit_json(payload) if as_json else _print_payload(payload)
         return
     found = service.show(trace_id, limit=limit, offset=offset)
+    _tell_losses(service)
     emit_json(found) if as_json else _print_trace(found)
 
 
@@ -116,6 +118,14 @@ def stats_command(services: Services, as_json: bool, **filters: Any) -> None:
     if models:
         columns = ["provider", "model", "operation", ">calls", ">errors", ">p50 s", ">p95 s", ">tokens in/out"]
         console().print(table(None, columns, map(_model_row, models)))
+
+
+def _tell_losses(service: TracingService) -> None:
+    """Say on standard error what could not be taken over just now: nothing goes missing in silence."""
+    rejected, torn = service.ingested.rejected, service.ingested.torn
+    if rejected or torn:
+        aside = service.folder / "rejected"
+        click.echo(f"{rejected} lines are no spans, {torn} were torn by a crash; they are kept in {aside}", err=True)
 
 
 def _filter(min_seconds: float | None, since: datetime | None, until: datetime | None, **equal: Any) -> TraceFilter:

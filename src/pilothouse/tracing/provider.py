@@ -106,11 +106,12 @@ def attach(writer: SpanWriter, service_name: str) -> Attachment:
     with _joining:
         current = trace.get_tracer_provider()
         if isinstance(current, trace.ProxyTracerProvider):
-            current = _ours(service_name)
+            # Whoever adds an exporter to the global provider has it flushed at the end of the process.
+            current = _ours(service_name, shutdown_on_exit=True)
             trace.set_tracer_provider(current)
         relay = _relay(current) if isinstance(current, TracerProvider) else None
         if not isinstance(current, TracerProvider) or relay is None or relay.writer is not None:
-            current = _ours(service_name)
+            current = _ours(service_name, shutdown_on_exit=False)
             relay = _relay(current)
         relay.writer = writer
     return Attachment(current, relay)
@@ -125,9 +126,8 @@ def _relay(provider: TracerProvider) -> Relay:
     return relay
 
 
-def _ours(service_name: str) -> TracerProvider:
-    # The writer ends with the process by itself, whether its provider is the global one or not.
-    provider = TracerProvider(resource=_resource(service_name), shutdown_on_exit=False)
+def _ours(service_name: str, *, shutdown_on_exit: bool) -> TracerProvider:
+    provider = TracerProvider(resource=_resource(service_name), shutdown_on_exit=shutdown_on_exit)
     provider.sampler = _WhileOpen(_relay(provider), provider.sampler)
     return provider
 

@@ -48,6 +48,11 @@ class TracingService:
         clock: Where the time comes from.
         disabled: Record nothing, whatever the settings say.
         service_name: ``service.name``, where it is not that of the settings.
+
+    Attributes:
+        folder: The folder of all telemetry.
+        ingested: What this service has brought into the store so far, and what it could not.
+        tracer: Makes spans of this project; it records nothing where tracing is off.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class TracingService:
         service_name: str | None = None,
     ) -> None:
         self.folder = folder
+        self.ingested = IngestReport()
         self._settings = settings
         self._clock = clock
         self._store: SpanStore | None = None
@@ -132,6 +138,7 @@ class TracingService:
         self.flush()
         with self.own() as store, self._guard:
             report = store.ingest()
+            self.ingested += report
             self._maintain(store)
         return report
 

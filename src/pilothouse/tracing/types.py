@@ -343,11 +343,8 @@ class SealReport(Struct, frozen=True, kw_only=True):
 
 
 def moment(ns: int) -> datetime:
-    """Return ``ns``, nanoseconds since 1970, as an aware time; the last representable one where it lies beyond."""
-    try:
-        return _EPOCH + timedelta(microseconds=ns // 1000)
-    except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
+    """Return ``ns``, nanoseconds since 1970 within 64 bits, as an aware time, to the microsecond."""
+    return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
 def nanoseconds(at: datetime) -> int:

@@ -163,10 +163,13 @@ class SpanWriter(SpanProcessor):
             self._inside = True
             try:
                 with self._gathering:
-                    lines, self._lines = self._lines, []
-                    self._waiting_bytes = 0
+                    lines, size = self._lines.copy(), self._waiting_bytes
                 if lines:
                     self._append(lines)
+                # Only now: after Ctrl-C in the middle they are written again, and a reader knows a span by its ids.
+                with self._gathering:
+                    del self._lines[: len(lines)]
+                    self._waiting_bytes -= size
             finally:
                 self._inside = False
 
@@ -182,10 +185,7 @@ class SpanWriter(SpanProcessor):
             self._warn(len(lines), error)
             return
         except BaseException:
-            # Ctrl-C in the middle: they may stand there already, but a reader knows a span by its ids.
-            self._leave_segment()
-            with self._gathering:
-                self._lines[:0] = lines
+            self._leave_segment()  # nobody knows how far it came
             raise
         self._written += len(lines)
         if self._segment.size >= self._segment_bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,8 +34,6 @@ from pilothouse.flows.loader import load_flow
 from pilothouse.flows.results import ErrorInfo, NodeResult
 from pilothouse.models.types import Usage
 
-from ..conftest import Project
-
 ACCURACY = Metric(name="accuracy", evaluator="e", score="s", kind="rate", worst=0.0, bounds=(0.0, 1.0))
 RUN = Run(
     id="1", name="run", status="completed", spec=RunSpec(flow="f"), flow=FlowRef(name="f", path="f", digest="d"),
@@ -47,7 +46,9 @@ CODE = NodeResult(node="c", status="completed")
 
 
 def row(number: int, *nodes: NodeResult, cached: bool = False, duration: float = 1.0, **given: object) -> RunRow:
-    return RunRow(line_id=str(number), number=number, status="completed", nodes=nodes, cached=cached, duration=duration, **given)  # type: ignore[arg-type]
+    return RunRow(
+        line_id=str(number), number=number, status="completed", nodes=nodes, cached=cached, duration=duration, **given
+    )  # type: ignore[arg-type]
 
 
 def test_calls_and_costs_count_what_the_variant_needs_and_time_only_what_was_measured() -> None:
@@ -75,7 +76,9 @@ def label(number: int, truth: str, answer: str | None, *, failed: bool = False) 
 
 
 def test_rows_are_right_wrong_or_failed_as_the_metric_counts_them() -> None:
-    judged = Judgements(ACCURACY, [label(0, "a", "a"), label(1, "a", "b"), label(2, "a", None), label(3, "b", None, failed=True)])
+    judged = Judgements(
+        ACCURACY, [label(0, "a", "a"), label(1, "a", "b"), label(2, "a", None), label(3, "b", None, failed=True)]
+    )
     assert [judged[str(number)].right for number in range(4)] == [True, False, False, False]
     assert [judged[str(number)].failed for number in range(4)] == [False, False, False, True]
     assert (judged["3"].truth, judged["none"].right) == ("b", None)
@@ -101,7 +104,11 @@ def test_views_join_rows_in_the_data_s_order_also_where_an_arm_lacks_some() -> N
     left = [row(number, inputs={"x": number}, outputs={"l": "a"}) for number in (0, 1, 3)]
     right = [row(number, outputs={"l": "b"}) for number in (1, 2)]
     failed = RunRow(line_id="3", number=3, status="missing")
-    views = list(row_views([ArmRows(rows=left, judged=judged, scores={}), ArmRows(rows=[*right, failed], judged=judged, scores={})]))
+    views = list(
+        row_views(
+            [ArmRows(rows=left, judged=judged, scores={}), ArmRows(rows=[*right, failed], judged=judged, scores={})]
+        )
+    )
     assert [(view.number, [answer is not None for answer in view.answers]) for view in views] == [
         (0, [True, False]), (1, [True, True]), (2, [False, True]), (3, [True, True]),
     ]  # fmt: skip
@@ -124,7 +131,9 @@ def test_scores_of_several_evaluators_are_merged_by_row() -> None:
 
 
 def arm(name: str, value: float | None, *, failed: int = 0, **given: object) -> Arm:
-    found = Estimate(name="accuracy", value=value, n=50, interval=Interval(low=0.1, high=0.9, level=0.95, method=""), **given)  # type: ignore[arg-type]
+    found = Estimate(
+        name="accuracy", value=value, n=50, interval=Interval(low=0.1, high=0.9, level=0.95, method=""), **given
+    )  # type: ignore[arg-type]
     return Arm(variant=Variant(name=name), run=name, rows=50, failed=failed, estimates={"accuracy": found})
 
 
@@ -162,7 +171,10 @@ def test_the_verdict_without_pairs_or_without_a_rival() -> None:
 
 
 def test_notes_tell_of_failures_exclusions_and_few_rows() -> None:
-    arms = [arm("a", 0.5, failed=3, counted={"failed": 3}, excluded={"error": 2}), arm("b", 0.5, failed=1, note="one class only")]
+    arms = [
+        arm("a", 0.5, failed=3, counted={"failed": 3}, excluded={"error": 2}),
+        arm("b", 0.5, failed=1, note="one class only"),
+    ]
     notes = notes_of(ACCURACY, "a", arms, [against("b", "inconclusive"), against("c", "inconclusive")])
     text = "\n".join(notes)
     for words in (
@@ -178,8 +190,12 @@ def test_the_best_arm_follows_the_direction() -> None:
     assert (best_arm(arms, ACCURACY), best_arm(arms, lower), best_arm([arm("c", None)], ACCURACY)) == ("b", "a", None)
 
 
-def test_prompts_and_settings_that_differ_are_found(project: Project) -> None:
-    project.edit("flows/sms/flow.dag.yaml", "path: few.jinja2}\n          connection: scripted\n          api: chat\n          inputs: {model: tiny,", "path: few.jinja2}\n          connection: scripted\n          api: chat\n          inputs: {model: big,")
+def test_prompts_and_settings_that_differ_are_found(project: Any) -> None:
+    project.edit(
+        "flows/sms/flow.dag.yaml",
+        "path: few.jinja2}\n          connection: scripted\n          api: chat\n          inputs: {model: tiny,",
+        "path: few.jinja2}\n          connection: scripted\n          api: chat\n          inputs: {model: big,",
+    )
     flow = load_flow(project.root / "flows/sms")
     (diff,) = prompt_diffs(flow, {"few": chosen(flow, {"classify": "few"}), "zero": flow})
     assert (diff.node, diff.baseline_file, diff.candidate_file) == ("classify", "zero.jinja2", "few.jinja2")

@@ -37,14 +37,16 @@ HOSTILE = (
     "javascript:alert(4)",
     "nul\x00 and bell\x07",
     "lone \ud800 surrogate",
-    "=HYPERLINK(\"x\")",
+    '=HYPERLINK("x")',
     "مرحبا <b>",
 )
 
 
 def estimate(metric: Metric, value: float, n: int, half: float = 0.1) -> Estimate:
     low, high = max(0.0, value - half), value + half if metric.unit else min(1.0, value + half)
-    return Estimate(name=metric.name, value=value, interval=Interval(low=low, high=high, level=0.95, method="wilson"), n=n)
+    return Estimate(
+        name=metric.name, value=value, interval=Interval(low=low, high=high, level=0.95, method="wilson"), n=n
+    )
 
 
 def arm(name: str, value: float, n: int) -> Arm:
@@ -63,7 +65,12 @@ def arm(name: str, value: float, n: int) -> Arm:
             Confusion(
                 evaluator="label",
                 report=ClassificationReport(
-                    labels=("ham", "spam"), matrix=((30, 5, 1), (4, 60, 0)), classes=(), n=n, accuracy=value, averages={}
+                    labels=("ham", "spam"),
+                    matrix=((30, 5, 1), (4, 60, 0)),
+                    classes=(),
+                    n=n,
+                    accuracy=value,
+                    averages={},
                 ),
             ),
         ),

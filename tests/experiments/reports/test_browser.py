@@ -20,7 +20,9 @@ VISIBLE = "[...document.querySelectorAll('#row-table tbody tr')].filter((row) =>
 
 
 @pytest.fixture
-def look(found: ExperimentComparison, rows: list[RowView], tmp_path: Path) -> Callable[[Callable[[Tab], Awaitable[Any]]], None]:
+def look(
+    found: ExperimentComparison, rows: list[RowView], tmp_path: Path
+) -> Callable[[Callable[[Tab], Awaitable[Any]]], None]:
     path = tmp_path / "report.html"
     path.write_bytes(render(found, rows))
 
@@ -57,7 +59,9 @@ def test_numbers_lead_to_their_rows(look: Look) -> None:
         await tab.value("document.querySelector('#scores td a').click()")
         assert await tab.value(VISIBLE) == 5
         assert await tab.value("document.getElementById('shown').textContent") == "5 of 100 rows shown"
-        await tab.value("document.querySelector('#confusion svg a').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+        await tab.value(
+            "document.querySelector('#confusion svg a').dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+        )
         assert await tab.value(VISIBLE) == 94
         await tab.value("document.getElementById('clear').click()")
         assert await tab.value(VISIBLE) == 100
@@ -67,11 +71,15 @@ def test_numbers_lead_to_their_rows(look: Look) -> None:
 
 def test_rows_are_searched_and_filtered_by_hand(look: Look) -> None:
     async def check(tab: Tab) -> None:
-        await tab.value("var box = document.getElementById('find'); box.value = 'ONERROR'; box.dispatchEvent(new Event('input'))")
+        await tab.value(
+            "var box = document.getElementById('find'); box.value = 'ONERROR'; box.dispatchEvent(new Event('input'))"
+        )
         assert await tab.value(VISIBLE) == 1
         await tab.value("box.value = 'nowhere'; box.dispatchEvent(new Event('input'))")
         assert await tab.value("document.getElementById('nothing').hidden") is False
-        await tab.value("document.getElementById('clear').click(); state.value = 'f'; state.dispatchEvent(new Event('change'))")
+        await tab.value(
+            "document.getElementById('clear').click(); state.value = 'f'; state.dispatchEvent(new Event('change'))"
+        )
         assert await tab.value(VISIBLE) == 1
 
     look(check)

@@ -72,7 +72,9 @@ def test_reports_are_written_whole(found: ExperimentComparison, rows: list[RowVi
         write_reports(tmp_path / "file/b", found, lambda: rows, 50)
 
 
-def test_a_report_that_fails_half_way_leaves_the_old_one(found: ExperimentComparison, rows: list[RowView], tmp_path: Path) -> None:
+def test_a_report_that_fails_half_way_leaves_the_old_one(
+    found: ExperimentComparison, rows: list[RowView], tmp_path: Path
+) -> None:
     files = write_reports(tmp_path, found, lambda: rows, 50)
     before = files.rows.read_bytes()
     calls = iter([rows, (item if item.number < 50 else 1 / 0 for item in rows)])
@@ -85,13 +87,23 @@ def test_a_report_that_fails_half_way_leaves_the_old_one(found: ExperimentCompar
 def test_the_terminal_fits_80_columns_and_shows_what_counts(found: ExperimentComparison) -> None:
     text = printed(found)
     assert max(map(len, text.splitlines())) <= 80
-    for words in ("a variant is better", "0.82 [0.72, 0.92]", "+0.12 [+0.02, +0.22]", "15/3", "<0.001", "unknown", "zero *"):
+    for words in (
+        "a variant is better",
+        "0.82 [0.72, 0.92]",
+        "+0.12 [+0.02, +0.22]",
+        "15/3",
+        "<0.001",
+        "unknown",
+        "zero *",
+    ):
         assert words in text
     assert "\u202e" not in text
     assert "…" not in text
 
 
-def test_long_names_are_clipped_and_one_arm_needs_no_differences(found: ExperimentComparison, quiet: ExperimentComparison) -> None:
+def test_long_names_are_clipped_and_one_arm_needs_no_differences(
+    found: ExperimentComparison, quiet: ExperimentComparison
+) -> None:
     long = structs.replace(found.arms[1], variant=structs.replace(found.arms[1].variant, name="a" * 60))
     text = printed(structs.replace(found, arms=(found.arms[0], long)))
     assert max(map(len, text.splitlines())) <= 80
@@ -121,7 +133,9 @@ def test_a_diff_marks_words_and_folds_what_is_the_same() -> None:
     assert (str(lines[0].left), lines[0].right_css) == ("<del>line 0</del>", "blank")
     assert [line.gap for line in lines if line.gap] == [13]
     assert str(lines[-1].left) == "say <del>yes</del> now"
-    assert str(lines[-1].right) == "say <ins>&lt;</ins><ins>no</ins><ins>&gt;</ins> now" or "&lt;no&gt;" in str(lines[-1].right)
+    assert str(lines[-1].right) == "say <ins>&lt;</ins><ins>no</ins><ins>&gt;</ins> now" or "&lt;no&gt;" in str(
+        lines[-1].right
+    )
     assert side_by_side("same\n", "same\n")[0].left_css == "same"
 
 

@@ -75,7 +75,9 @@ def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
 
 
 def test_only_the_page_s_own_script_and_style_may_run(page: Page) -> None:
-    policy = next(value for tag, name, value in page.attributes if tag == "meta" and name == "content" and "default-src" in value)
+    policy = next(
+        value for tag, name, value in page.attributes if tag == "meta" and name == "content" and "default-src" in value
+    )
     assert policy.startswith("default-src 'none'")
     for kind in ("script", "style"):
         assert page.tags[kind] == 1
@@ -148,13 +150,20 @@ def test_a_single_arm_and_no_rows_make_a_page_too(quiet: ExperimentComparison) -
 
 
 def test_an_arm_that_was_not_measured_is_said_not_to_be(found: ExperimentComparison, rows: list[RowView]) -> None:
-    empty: Arm = structs.replace(found.arms[1], estimates={}, confusions=(), latency=structs.replace(found.arms[1].latency, p50=None, p95=None, curve=(), n=0))
+    empty: Arm = structs.replace(
+        found.arms[1],
+        estimates={},
+        confusions=(),
+        latency=structs.replace(found.arms[1].latency, p50=None, p95=None, curve=(), n=0),
+    )
     shown = "".join(Page(render(structs.replace(found, arms=(found.arms[0], empty)), rows).decode()).text)
     assert shown.count("not measured") >= 3
 
 
 def test_a_row_that_one_arm_lacks_is_shown_as_lacking(found: ExperimentComparison) -> None:
-    lacking = RowView(id="a", number=0, inputs={"x": 1, "y": [2]}, answers=(None, Answer(outputs={"n": 3}, primary=0.4)))
+    lacking = RowView(
+        id="a", number=0, inputs={"x": 1, "y": [2]}, answers=(None, Answer(outputs={"n": 3}, primary=0.4))
+    )
     shown = "".join(Page(render(found, [lacking]).decode()).text)
     assert "no such row" in shown
     assert "[2]" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 
@@ -62,7 +63,7 @@ def test_ticks_are_round_few_and_inside(low: float, high: float) -> None:
     found = svg.ticks(low, high)
     assert 1 <= len(found) <= 7
     assert all(low - 1e-9 <= value <= high + 1e-9 for value in found)
-    steps = {float(f"{b - a:.3g}") for a, b in zip(found, found[1:], strict=False)}
+    steps = {float(f"{b - a:.3g}") for a, b in itertools.pairwise(found)}
     assert len(steps) <= 1
     assert all(f"{step:.0e}"[0] in "125" for step in steps)
 
@@ -108,12 +109,18 @@ def test_many_classes_are_reduced_to_those_with_most_errors_and_nothing_is_lost(
 @pytest.mark.parametrize("text", ["<script>", "</svg><b>", "\"'&", "a\u202eb", "x\ud800"])
 def test_every_text_is_escaped(text: str) -> None:
     plots = [
-        score_plot([Dot(label=text, value=0.5, text=text, remark=text)], title=text, baseline=None, bounds=None, show=numbers.score),
+        score_plot(
+            [Dot(label=text, value=0.5, text=text, remark=text)],
+            title=text,
+            baseline=None,
+            bounds=None,
+            show=numbers.score,
+        ),
         latency_plot([Curve(label=text, values=(1.0,), style=0)], title=text),
         token_plot([(text, 3.0, 1.0), ("b", 0.0, 0.0)], title=text),
         confusion_plot(Matrix(truths=(text,), answers=(text,), counts=((1,),)), title=text, link=lambda *_: 'href="#"'),
     ]
     for plot in plots:
         parse(plot)
-        assert text not in plot or text in {"\"'&"}
+        assert text not in plot
         plot.encode()

@@ -139,7 +139,9 @@ def test_rows_are_written_in_batches_and_told_once_they_are_on_disk(tmp_path: Pa
         assert max(log.batches) <= 400
 
 
-def test_a_full_disk_ends_the_writer_and_keeps_what_was_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_writer_and_keeps_what_was_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "rows.jsonl"
     real = os.write
     room = 4000

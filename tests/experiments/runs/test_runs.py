@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,7 +21,12 @@ def test_every_row_is_recorded_and_aggregated(project: Project) -> None:
     assert run.status == "completed"
     assert run.within_limit
     assert run.counts == Counts(total=300, completed=300)
-    assert run.metrics == {"rows": 300, "mismatched": 0, "in_order": 1, "weighted": sum(2 * n * (n + 1) for n in range(300))}
+    assert run.metrics == {
+        "rows": 300,
+        "mismatched": 0,
+        "in_order": 1,
+        "weighted": sum(2 * n * (n + 1) for n in range(300)),
+    }
     rows = project.rows(run)
     assert [row.number for row in rows] == list(range(300))
     assert [row.outputs for row in rows] == [{"y": 2 * number} for number in range(300)]
@@ -217,7 +223,7 @@ def test_progress_is_shown_and_ends_with_the_whole(project: Project) -> None:
     run = project.run(project.spec(rows=500), on_progress=seen.append)
     assert seen[-1].phase == "done"
     assert seen[-1].counts == run.counts
-    assert all(before.counts.done <= after.counts.done for before, after in zip(seen, seen[1:], strict=False))
+    assert all(before.counts.done <= after.counts.done for before, after in pairwise(seen))
 
 
 def test_metrics_that_are_no_numbers_are_told_and_left_out(project: Project) -> None:

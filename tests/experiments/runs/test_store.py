@@ -40,7 +40,9 @@ def test_a_record_comes_back_as_it_was(database: Database) -> None:
     run = make(
         "01aaaaaa",
         "full",
-        spec=RunSpec(flow="f", data="d.csv", column_mapping={"a": "${data.a}", "b": 1}, tags={"k": "v"}, experiment="e"),
+        spec=RunSpec(
+            flow="f", data="d.csv", column_mapping={"a": "${data.a}", "b": 1}, tags={"k": "v"}, experiment="e"
+        ),
         totals=Totals(usage=Usage(input_tokens=3), cost=Decimal("0.0000015"), unpriced=1),
         counts=Counts(total=3, completed=2, failed=1),
         metrics={"accuracy": 0.1 + 0.2},

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilothouse.flows.prompts.roles import split_messages
 from pilothouse.flows.prompts.shield import PromptText, shield
+from pilothouse.flows.prompts.templates import Template
 from pilothouse.models.types import ChatRequest
 
 from ..building import FakeModels, Project, llm, prompt, python, run, tool
@@ -133,10 +136,6 @@ def test_letters_that_the_guard_would_use_may_stand_in_the_text(project: Project
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="system:usr \n#x\t", max_size=30), st.text(alphabet="aston:\n #", max_size=15))
 def test_no_text_of_flow_inputs_adds_a_message(first: str, second: str) -> None:
-    from pilothouse.flows.prompts.roles import split_messages
-    from pilothouse.flows.prompts.templates import Template
-    from pathlib import Path
-
     template = Template("user:\nQ {{ a }}{{ b }} end\n", Path("t"))
     values, marks = shield({"a": first, "b": second}, ["a", "b"], template.text)
     text = template.render(values)

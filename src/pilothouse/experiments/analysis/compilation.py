@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,10 +14,11 @@ from pilothouse.evaluation.figures import metrics_of
 from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
 from pilothouse.experiments.analysis.measures import Measures, measure
+from pilothouse.experiments.analysis.recorded import Recorded
 from pilothouse.experiments.analysis.verdict import best_arm, notes_of, outcome_of, verdict_of
 from pilothouse.experiments.analysis.views import ArmRows, row_views
 from pilothouse.experiments.comparison import Arm, Confusion, ExperimentComparison, PromptDiff, RowView
-from pilothouse.experiments.runs.types import Run, RunRow
+from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.types import Experiment, Variant
 
 
@@ -26,17 +27,20 @@ class ArmResult(Struct, frozen=True, kw_only=True):
 
     Attributes:
         variant: The variant.
-        run: Its run, ended.
-        rows: Its rows in input order, from the first.
+        recorded: Its run.
         scored: Its rows with all evaluators' scores.
         aggregates: What evaluators computed over all rows.
     """
 
     variant: Variant
-    run: Run
-    rows: Callable[[], Iterable[RunRow]]
+    recorded: Recorded
     scored: tuple[ScoredRow, ...]
     aggregates: tuple[Estimate, ...] = ()
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.recorded.run
 
 
 class Declared(Struct, frozen=True, kw_only=True):
@@ -116,9 +120,10 @@ def views_of(primary: Metric, arms: Sequence[ArmResult]) -> Iterator[RowView]:
     return row_views(
         [
             ArmRows(
-                rows=arm.rows(),
+                rows=arm.recorded.rows(),
                 judged=Judgements(primary, arm.scored),
                 scores={row.id: row.scores for row in arm.scored},
+                first=arm.recorded.first,
             )
             for arm in arms
         ],
@@ -145,7 +150,7 @@ def _metrics(experiment: Experiment, arms: Sequence[ArmResult], declared: Sequen
 
 
 def _arm(arm: ArmResult, metrics: Sequence[Metric], how: Procedure) -> Arm:
-    taken: Measures = measure(arm.run, arm.rows())
+    taken: Measures = measure(arm.recorded)
     counts = arm.run.counts
     return Arm(
         variant=arm.variant,

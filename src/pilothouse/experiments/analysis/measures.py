@@ -9,8 +9,9 @@ from decimal import Decimal
 import numpy as np
 from msgspec import Struct
 
+from pilothouse.experiments.analysis.recorded import Recorded, duration_of
 from pilothouse.experiments.comparison import Calls, Latency
-from pilothouse.experiments.runs.types import Run, RunRow
+from pilothouse.experiments.runs.types import RunRow
 from pilothouse.flows.results import NodeResult
 from pilothouse.models.types import Usage
 
@@ -39,25 +40,25 @@ class Measures(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
 
 
-def measure(run: Run, rows: Iterable[RunRow]) -> Measures:
-    """Return what the rows of ``run`` took."""
+def measure(recorded: Recorded) -> Measures:
+    """Return what the rows of a run took."""
     durations = array("d")
     cached_rows = unknown = total = cached = 0
     models: dict[str, None] = {}
-    for row in rows:
+    for row in recorded.rows():
         calls = [node for node in row.nodes if is_call(node)]
         from_cache = sum(node.status == "cached" for node in calls)
         total += len(calls)
         cached += from_cache
         models.update({f"{node.provider}/{node.model}" if node.provider else str(node.model): None for node in calls})
         if row.status == "completed":
-            taken = duration_of(row)
+            taken = duration_of(row, recorded.first)
             if taken is None:
                 unknown += 1
             else:
                 durations.append(taken)
                 cached_rows += row.cached
-    sums = run.totals
+    sums = recorded.run.totals
     known = [cost for cost in (sums.cost, sums.cached_cost) if cost is not None]
     return Measures(
         latency=_latency(durations, cached_rows, unknown),
@@ -78,11 +79,6 @@ def is_call(node: NodeResult) -> bool:
 def calls_made(rows: Iterable[RunRow], since: int) -> int:
     """Return how many model calls the attempts of a run from ``since`` on really made."""
     return sum(is_call(node) and node.status != "cached" for row in rows if row.attempt >= since for node in row.nodes)
-
-
-def duration_of(row: RunRow) -> float | None:
-    """Return the seconds a row takes when its models are really called; None when that was never measured."""
-    return None if row.cached else row.duration
 
 
 def _latency(durations: array[float], cached: int, unknown: int) -> Latency:

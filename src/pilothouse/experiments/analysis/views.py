@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pilothouse.evaluation.types import Score
 from pilothouse.experiments.analysis.judgements import Judgement, Judgements
-from pilothouse.experiments.analysis.measures import duration_of
+from pilothouse.experiments.analysis.recorded import FirstTimes, duration_of
 from pilothouse.experiments.comparison import Answer, RowView
 from pilothouse.experiments.runs.types import RunRow
 
@@ -16,11 +16,12 @@ _Key = tuple[int, int]
 
 
 class ArmRows(Struct, frozen=True, kw_only=True):
-    """One arm's rows in input order, its judgements and its scores by evaluation id."""
+    """One arm's rows in input order, its judgements, its scores by evaluation id, and first times of cached rows."""
 
     rows: Iterable[RunRow]
     judged: Judgements
     scores: Mapping[str, Sequence[Score]]
+    first: FirstTimes = field(default_factory=dict[tuple[str, int], float])
 
 
 def evaluation_id(row: RunRow, repeat: int) -> str:
@@ -43,7 +44,7 @@ def row_views(arms: Sequence[ArmRows], repeat: int = 1) -> Iterator[RowView]:
                 answers.append(None)
                 continue
             judgement = arm.judged[evaluation_id(row, repeat)]
-            answers.append(_answer(row, judgement, arm.scores.get(evaluation_id(row, repeat), ())))
+            answers.append(_answer(row, judgement, arm.scores.get(evaluation_id(row, repeat), ()), arm.first))
             truth = truth if truth is not None else judgement.truth
             first = first if first is not None and first.inputs else row
             heads[place] = next(streams[place], None)
@@ -62,7 +63,7 @@ def _key(row: RunRow) -> _Key:
     return row.number, row.repeat
 
 
-def _answer(row: RunRow, judgement: Judgement, scores: Sequence[Score]) -> Answer:
+def _answer(row: RunRow, judgement: Judgement, scores: Sequence[Score], first: FirstTimes) -> Answer:
     error = None
     if row.status != "completed":
         error = f"{row.error.type}: {row.error.message}" if row.error else f"the row is {row.status}"
@@ -74,7 +75,7 @@ def _answer(row: RunRow, judgement: Judgement, scores: Sequence[Score]) -> Answe
         label=judgement.label,
         error=error,
         error_node=row.error.node if row.error else None,
-        duration=duration_of(row) if row.status == "completed" else None,
+        duration=duration_of(row, first) if row.status == "completed" else None,
         cached=row.cached,
         usage=row.usage + row.cached_usage,
     )

@@ -62,9 +62,8 @@ def difference_charts(found: ExperimentComparison, metrics: Sequence[Metric]) ->
                 title=f"{metric.name}: differences from {found.baseline}",
                 show=_ticks(metric, with_sign=True),
             )
-            charts.append(
-                _chart(metric.name, plot, f"left of zero {found.baseline} is higher, right of it the variant")
-            )
+            side = "right" if metric.better == "higher" else "left"
+            charts.append(_chart(metric.name, plot, f"{side} of 0 is better than {found.baseline}"))
     return charts
 
 

@@ -15,7 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from msgspec import Struct
 
+from pilothouse.evaluation.types import Metric
 from pilothouse.experiments.analysis import numbers
+from pilothouse.experiments.analysis.facts import IN_FLIGHT
 from pilothouse.experiments.comparison import ExperimentComparison, RowView
 from pilothouse.experiments.reports import charts
 from pilothouse.experiments.reports.cells import MOST_TEXT, shown_row
@@ -24,8 +26,8 @@ from pilothouse.experiments.reports.selection import MOST_ROWS, Selection, selec
 from pilothouse.experiments.reports.visible import plain, seen, shorten
 
 HERE = Path(__file__).parent
-MAIN_METRICS = 2
-"""Metrics that are open on the page, the one that decides first; the others stand folded below them."""
+MAIN_METRICS = 4
+"""Metrics at most that are open on the page; the others stand folded below them."""
 
 FEW_CLASSES = 3
 """Up to so many classes, three confusion matrices fit beside one another."""
@@ -63,7 +65,8 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
     """
     chosen = select(rows, most_rows)
     labels = charts.label_numbers(found.arms)
-    main, more = found.metrics[:MAIN_METRICS], found.metrics[MAIN_METRICS:]
+    main = main_metrics(found)
+    more = tuple(metric for metric in found.metrics if metric not in main)
     css, script = _asset("report.css"), _asset("report.js")
     view = {
         "found": found,
@@ -98,11 +101,23 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
     return _environment().get_template("report.html.j2").render(view).encode("utf-8", "replace")
 
 
+def main_metrics(found: ExperimentComparison) -> tuple[Metric, ...]:
+    """Return the metric that decides, and the first of each evaluator: of labels two, accuracy and macro-F1."""
+    chosen = [found.metrics[0]]
+    for metric in found.metrics[1:]:
+        beside = [item for item in chosen if item.evaluator == metric.evaluator]
+        if len(beside) < (2 if metric.kind == "labels" else 1):
+            chosen.append(metric)
+    return tuple(chosen[:MAIN_METRICS])
+
+
 def latency_note(found: ExperimentComparison) -> str:
     """Return what the latency figures are, in words."""
-    text = "A row's latency is the time its flow took, with other rows in flight"
-    rows = found.facts.get("rows in flight")
-    text += f" (at most {rows} at a time)." if rows else "."
+    rows = found.facts.get(IN_FLIGHT)
+    many = f" (at most {rows} at a time)" if rows else ""
+    text = (
+        f"A row's latency is the time its flow took beside the other rows in flight{many}, waiting for them included."
+    )
     cached = sum(arm.latency.cached for arm in found.arms)
     if cached:
         text += f" {cached:,} rows were answered from the cache: they count with the time they first took."

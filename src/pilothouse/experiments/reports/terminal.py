@@ -24,7 +24,7 @@ _STYLES = {"better": "green", "worse": "red", "inconclusive": "yellow", "single"
 _TITLES = {
     "better": "a variant is better",
     "worse": "the baseline stands",
-    "inconclusive": "inconclusive",
+    "inconclusive": "no difference shown",
     "single": "one variant",
 }
 
@@ -105,7 +105,8 @@ def _differences(found: ExperimentComparison) -> Table:
 
 
 def _costs(found: ExperimentComparison) -> Table:
-    table = _table(None, ["variant", ">p50", ">p95", ">tokens in", ">tokens out", ">cost", ">cached"])
+    title = "time of a row beside others in flight, tokens, cost"
+    table = _table(title, ["variant", ">p50", ">p95", ">tokens in", ">tokens out", ">cost", ">cached"])
     for arm in found.arms:
         cached = f"{arm.calls.cached:,}/{arm.calls.total:,}" if arm.calls.total else numbers.NONE
         cells = [

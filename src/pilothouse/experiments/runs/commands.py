@@ -265,7 +265,7 @@ def _summary(runs: RunService, ended: Run) -> None:
     out.print(table(f"Run {ended.name}", ["", ""], rows))
     if ended.error is not None:
         out.print(f"error: {ended.error.message}", markup=False)
-    for note in ended.notes:
+    for note in (*ended.notes, *ended.attempts[-1].notes):
         out.print(f"note: {note}", markup=False)
     if ended.counts.unsuccessful:
         for row in islice(_rows(runs, ended, failed=True), ERRORS_SHOWN):

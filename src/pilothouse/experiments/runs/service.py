@@ -167,8 +167,7 @@ class RunService:
             Conflict: another process works on it, or flow or data differ.
         """
         run = self._store.get(ref)
-        if force:
-            self._adopt(run)
+        forced = self._adopt(run) if force else ()
         with self._held(run) as log:
             run = self._store.get(run.id)
             if run.status == "completed":
@@ -186,7 +185,7 @@ class RunService:
             tally = recount(journal, "completed")
             async with self._opened(run, plan) as (runner, cache):
                 execution = Execution(
-                    self._continue(run), plan, journal=journal, log=log, tools=self._tools, tally=tally
+                    self._continue(run, forced), plan, journal=journal, log=log, tools=self._tools, tally=tally
                 )
                 return await execution.go(runner, lines, cache=cache, stop=stop or Stop(), on_progress=on_progress)
 
@@ -292,8 +291,8 @@ class RunService:
         self._lineage.link(run, plan.source)
         return run
 
-    def _continue(self, run: Run) -> Run:
-        attempt = Attempt(number=len(run.attempts) + 1, started_at=self._tools.clock.now())
+    def _continue(self, run: Run, notes: tuple[str, ...]) -> Run:
+        attempt = Attempt(number=len(run.attempts) + 1, started_at=self._tools.clock.now(), notes=notes)
         continued = msgspec.structs.replace(
             run, status="running", error=None, metrics={}, attempts=(*run.attempts, attempt), environment=_environment()
         )
@@ -303,13 +302,17 @@ class RunService:
     def _plan_again(self, run: Run) -> Plan:
         return self._planner.plan(msgspec.structs.replace(run.spec, source_run=run.source_run))
 
-    def _adopt(self, run: Run) -> None:
-        """Make a run go on with the flow and the data as they are now; rows keep their outcome by line id."""
+    def _adopt(self, run: Run) -> tuple[str, ...]:
+        """Make a run go on with the flow and the data as they are now; rows keep their outcome by line id.
+
+        Returns:
+            What differed.
+        """
         with self._held(run):
             plan = self._plan_again(run)
             changes = _changes(run, plan)
             if not changes:
-                return
+                return ()
             notes = [f"resumed by force though {change}" for change in changes]
             if plan.data is not None and run.data is not None and plan.data.digest != run.data.digest:
                 left_out = renumber(self._journal(run), {row.id: row.number for row in plan.data})
@@ -319,10 +322,11 @@ class RunService:
                 run,
                 flow=flow,
                 data=data,
+                status="interrupted",
                 counts=msgspec.structs.replace(run.counts, total=plan.total),
-                notes=tuple(dict.fromkeys((*run.notes, *notes))),
             )
             self._store.update(adopted)
+            return tuple(notes)
 
     def _told(self, run: Run) -> Run:
         """Return a run that has not ended with the rows it has recorded so far."""

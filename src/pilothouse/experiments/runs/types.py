@@ -141,6 +141,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         status: How it ended.
         rows: Rows given an outcome by it.
         duration: Seconds by a monotonic clock.
+        notes: What was special about it: changes that were accepted by force.
     """
 
     number: int
@@ -149,6 +150,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     status: RunStatus = "running"
     rows: int = 0
     duration: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 class Totals(Struct, frozen=True, kw_only=True):

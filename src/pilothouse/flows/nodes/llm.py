@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import FlowError
-from pilothouse.flows.nodes.parameters import MODEL_NAMES, parameter, split_inputs
+from pilothouse.flows.nodes.parameters import MODEL_NAMES, PARAMETERS, parameter, split_inputs
 from pilothouse.flows.nodes.prompt import (
     flow_inputs,
     images_in,
@@ -71,6 +71,8 @@ def open_llm(node: Node, context: NodeContext) -> Work:
         prepare=prepare,
         send=caller.send,
         constants=template_constants(node, template, context),
+        # Every parameter of the API has a default: it may be left out.
+        optional=frozenset(PARAMETERS[node.api]),
         fingerprint=digest(["llm", node.api, template.text, caller.identity]),
         cacheable=True,
     )

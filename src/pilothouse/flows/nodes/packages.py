@@ -48,7 +48,12 @@ def open_package(node: Node, context: NodeContext) -> Work:
 
 
 @lru_cache(maxsize=1)
-def _offered() -> dict[str, dict[str, Any]]:
+def offered() -> dict[str, dict[str, Any]]:
+    """Return every installed package tool by its id, as its package describes it.
+
+    Raises:
+        UserCodeError: when a package cannot list its tools.
+    """
     found: dict[str, dict[str, Any]] = {}
     for point in entry_points(group=GROUP):
         try:
@@ -65,16 +70,16 @@ def _offered() -> dict[str, dict[str, Any]]:
 
 def _find(node: Node) -> tuple[Any, Any, str]:
     """Return the function of a package tool, its class where it is a method, and the package's release."""
-    offered = _offered()
+    known = offered()
     identifier = node.source.tool or ""
-    description = offered.get(identifier) or next(
-        (item for item in offered.values() if identifier in (item.get("deprecated_tools") or ())), None
+    description = known.get(identifier) or next(
+        (item for item in known.values() if identifier in (item.get("deprecated_tools") or ())), None
     )
     if description is None:
         raise FlowError(
             f"no installed package offers the tool '{identifier}'",
             where=node.source.where,
-            expected=nearest_hint(identifier, offered),
+            expected=nearest_hint(identifier, known),
             fix="install the package that brings it",
         )
     try:

@@ -74,8 +74,10 @@ def parameter(api: Api, name: str, value: Any, where: str) -> Any:
         made = _texts(value) if kind == "texts" else CONVERTERS[kind](value)
     except (ValueError, TypeError, OverflowError) as error:
         raise FlowError(f"'{name}' is {value!r}: {error}", where=where, expected=f"{name}: {kind}") from error
+    if not made and kind not in {"int", "double", "bool"}:
+        return None
     _check(name, made, where)
-    return made if made or kind in {"int", "double", "bool"} else None
+    return made
 
 
 def _texts(value: Any) -> tuple[str, ...]:

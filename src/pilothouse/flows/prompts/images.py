@@ -68,11 +68,14 @@ def load_image(value: Any, folder: Path) -> Any:
         return Image(_decode(data_url["data"]), data_url["type"])
     if _ADDRESS.fullmatch(text):
         return Image(source_url=text)
-    try:
-        data = base64.b64decode(text, validate=True)
-        return Image(data, _sniff(data))
-    except (binascii.Error, ValueError):
-        return _from_file(text, folder, None)
+    # A short file name may be base64 by accident: a file that is there comes first.
+    if not _is_file(folder, text):
+        try:
+            data = base64.b64decode(text, validate=True)
+            return Image(data, _sniff(data))
+        except (binascii.Error, ValueError):
+            pass
+    return _from_file(text, folder, None)
 
 
 def load_images(value: Any, folder: Path) -> Any:
@@ -118,15 +121,24 @@ def _from_dict(value: dict[str, Any], folder: Path) -> Image | None:
 
 
 def _from_file(name: str, folder: Path, media_type: str | None) -> Image:
-    path = (folder / name).resolve()
-    # A row of data must not be able to send any file of the machine to a model.
-    if not path.is_relative_to(folder.resolve()):
-        raise DataError(f"the image '{name}' is outside the flow's folder", expected="a file inside the flow's folder")
     try:
+        path = (folder / name).resolve()
+        # A row of data must not be able to send any file of the machine to a model.
+        if not path.is_relative_to(folder.resolve()):
+            raise DataError(
+                f"the image '{name}' is outside the flow's folder", expected="a file inside the flow's folder"
+            )
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise DataError(f"the image '{name[:80]}' cannot be read", expected=f"a file below {folder}") from error
     return Image(data, media_type or _sniff(data))
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _decode(text: str) -> bytes:

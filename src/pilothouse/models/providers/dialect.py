@@ -117,6 +117,15 @@ class DialectClient:
         """Close the connections to the server."""
         await self._transport.aclose()
 
+    def check(self, model: str) -> None:
+        """Refuse a call without a model."""
+        if not model:
+            raise ConnectionFault(
+                "the call names no model",
+                where=f"connection '{self._name}'",
+                fix="name the model (for Azure: the deployment) in the node or request",
+            )
+
     def close(self) -> None:
         """Nothing lives outside the event loop."""
 
@@ -127,12 +136,7 @@ class DialectClient:
     def _prepared(
         self, operation: Operation, model: str, body: dict[str, Any], extra: dict[str, Any]
     ) -> tuple[str, bytes]:
-        if not model:
-            raise ConnectionFault(
-                "the call names no model",
-                where=f"connection '{self._name}'",
-                fix="name the model (for Azure: the deployment) in the node or request",
-            )
+        self.check(model)
         body = self._endpoint.adapt({**body, **extra})
         # A None among the extra keys takes a key out: some servers refuse one they do not know.
         payload = self._encode({key: value for key, value in body.items() if value is not None})

@@ -93,6 +93,10 @@ class LocalClient:
         """Free the models, unless another client of this process uses them."""
         await asyncio.to_thread(self.close)
 
+    def check(self, model: str) -> None:
+        """Refuse a model that is not pulled, or a file that is none."""
+        model_file(model or self._default, self._context.root, self._context.cache)
+
     def close(self) -> None:
         """Free the models, unless another client of this process uses them."""
         with self._loading:

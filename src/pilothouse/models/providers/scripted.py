@@ -166,6 +166,9 @@ class ScriptedModel:
     async def aclose(self) -> None:
         """Nothing is held."""
 
+    def check(self, model: str) -> None:
+        """Accept any name."""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from opentelemetry import trace
+
 from pilothouse.core.errors import ModelError
 from pilothouse.models.client import ModelClient, close_stream
 from pilothouse.models.types import (
@@ -27,8 +29,8 @@ class AdaptiveLimiter:
     """Permits for calls, first come, first served.
 
     When the provider says it is overloaded, the limit is halved, at most once for the calls that were under way
-    together (their refusals are one piece of news); when a call succeeds while the limit was used up, it grows by
-    ``1 / limit``, so by one for each round of calls.
+    together (their refusals are one piece of news). When a call succeeds during which the limit was used up, it grows
+    by ``1 / limit``, so by one for each round of calls.
 
     Args:
         ceiling: The limit never exceeds this.
@@ -40,7 +42,9 @@ class AdaptiveLimiter:
         self._limit = min(float(max(start or ceiling, 1)), self._ceiling)
         self._in_flight = 0
         self._window = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._given = 0
+        self._last_full = 0
+        self._waiting: deque[asyncio.Future[int]] = deque()
 
     @property
     def limit(self) -> int:
@@ -55,9 +59,8 @@ class AdaptiveLimiter:
     @asynccontextmanager
     async def permit(self) -> AsyncGenerator[None]:
         """Wait for a permit and hold it; how the body ends moves the limit."""
-        await self._acquire()
+        number = await self._acquire()
         window = self._window
-        full = self._in_flight >= self.limit
         try:
             yield
         except ModelError as error:
@@ -66,20 +69,19 @@ class AdaptiveLimiter:
                 self._window += 1
             raise
         else:
-            if full or self._waiting:
+            if self._last_full >= number:
                 self._limit = min(self._limit + 1 / self._limit, self._ceiling)
         finally:
             self._in_flight -= 1
             self._wake()
 
-    async def _acquire(self) -> None:
+    async def _acquire(self) -> int:
         if not self._waiting and self._in_flight < self.limit:
-            self._in_flight += 1
-            return
-        turn = asyncio.get_running_loop().create_future()
+            return self._give()
+        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            await turn
+            number = await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 # The permit had been given in the same moment: it goes to the next.
@@ -89,13 +91,23 @@ class AdaptiveLimiter:
                 with suppress(ValueError):  # already passed over
                     self._waiting.remove(turn)
             raise
+        # Told on the span of the call: its time before this was spent in line, not at the provider.
+        trace.get_current_span().add_event("permit")
+        return number
 
     def _wake(self) -> None:
         while self._waiting and self._in_flight < self.limit:
             turn = self._waiting.popleft()
             if not turn.done():
-                self._in_flight += 1
-                turn.set_result(None)
+                turn.set_result(self._give())
+
+    def _give(self) -> int:
+        """Count one permit more and return its number."""
+        self._in_flight += 1
+        self._given += 1
+        if self._in_flight >= self.limit:
+            self._last_full = self._given
+        return self._given
 
 
 class LimitedClient:

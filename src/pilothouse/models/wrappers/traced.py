@@ -122,8 +122,9 @@ class TracedClient:
                     collector.add(chunk)
                     yield chunk
             finally:
-                # Also a stream that broke off, or that nobody read to its end, tells how far it came.
-                self._answered(span, collector.response())
+                if not first:
+                    # Also a stream that broke off, or that nobody read to its end, tells how far it came.
+                    self._answered(span, collector.response())
                 await close_stream(stream)
 
     async def aclose(self) -> None:
@@ -174,7 +175,7 @@ class _CallSpan:
     def __enter__(self) -> Span:
         return self._span
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, asyncio.CancelledError):
             self._fail("cancelled", "the caller gave up")
         elif isinstance(error, PilothouseError):

@@ -153,6 +153,7 @@ class Execution:
         is_whole = status is None and self._plan.total is None
         counts = tally.counts(tally.done if is_whole else self._plan.total)
         metrics, odd = _metrics(made)
+        afterthoughts = self._plan.afterthoughts() if status is None else []
         self.run = msgspec.structs.replace(
             self.run,
             status=status or _status(counts, has_error=error is not None),
@@ -160,7 +161,7 @@ class Execution:
             totals=totals,
             cache=cache.use() if cache is not None else CacheUse(),
             metrics=metrics,
-            notes=tuple(dict.fromkeys((*self.run.notes, *odd, *_remarks(counts, cache, made)))),
+            notes=tuple(dict.fromkeys((*self._plan.notes, *odd, *afterthoughts, *_remarks(counts, cache, made)))),
             error=error,
         )
         attempt = msgspec.structs.replace(

@@ -104,7 +104,7 @@ class Engine:
             has_ended, _ = await unless_stopped(self._work(), self._stop, self._options.grace)
         finally:
             self._threads.close()
-        self.is_complete = has_ended and self._is_exhausted and not self._returned
+        self.is_complete = has_ended and self._next() is None
         if self._source_error is not None:
             raise self._source_error
 
@@ -172,18 +172,13 @@ class Engine:
         while lines := await self._take_for_hop(size):
             hop = _Hop(lines)
             self._hops += 1
-            began = time.perf_counter()
-            await self._fly(hop)
-            if time.perf_counter() - began > SLOW_HOP + SLOW_LINE * len(hop.done):
-                self._hire(self._options.concurrency)
+            was_quick = await self._fly(hop)
             self._hops -= 1
-            rest = lines[len(hop.done) :]
-            self._returned.extend(rest)
-            self._meter.in_flight -= len(rest)
+            is_whole = not self._give_back(hop.recall())
             self._hop_ended.set()
             # Lines that are quick go many to a hop; as soon as one is slow, each has a thread of its own again.
-            size = 1 if rest else min(2 * size, HOP_LINES)
-            await self._record(hop.done)
+            size = min(2 * size, HOP_LINES) if was_quick and is_whole else 1
+            await self._record(hop.drain())
 
     async def _take_for_hop(self, most: int) -> list[Line]:
         while not (lines := self._take(most)) and self._hops and not self._stop.is_asked:
@@ -191,24 +186,42 @@ class Engine:
             await self._hop_ended.wait()
         return lines
 
-    async def _fly(self, hop: _Hop) -> None:
-        task = asyncio.ensure_future(self._threads.run(lambda: self._hop(hop)))
+    async def _fly(self, hop: _Hop) -> bool:
+        """Run a hop in a thread; return whether its lines were quick."""
+        began = time.perf_counter()
+        task = asyncio.ensure_future(self._threads.run(lambda: self._run_hop(hop)))
         try:
             ended, _ = await asyncio.wait({task}, timeout=2 * HOP_SECONDS)
-            if not ended:
+            if ended:
+                task.result()
+                if time.perf_counter() - began <= SLOW_HOP + SLOW_LINE * hop.begun:
+                    return True
                 self._hire(self._options.concurrency)
-                ended, _ = await asyncio.wait({task}, timeout=self._options.timeout)
+                return False
+            # One line keeps the thread: what is done is recorded, and others take what has not begun.
+            self._hire(self._options.concurrency)
+            self._give_back(hop.recall())
+            self._hop_ended.set()
+            await self._record(hop.drain())
+            ended, _ = await asyncio.wait({task}, timeout=self._options.timeout)
             if ended:
                 task.result()
             else:
                 hop.give_up(self._finish)
+            return False
         finally:
             task.cancel()
 
-    def _hop(self, hop: _Hop) -> None:
+    def _give_back(self, lines: list[Line]) -> bool:
+        self._returned.extend(lines)
+        self._meter.in_flight -= len(lines)
+        return bool(lines)
+
+    def _run_hop(self, hop: _Hop) -> None:
         until = time.perf_counter() + HOP_SECONDS
-        for line in hop.lines:
-            if not hop.put(self._finish(line, self._run_line_here(line))) or time.perf_counter() > until:
+        while (line := hop.begin()) is not None:
+            hop.put(self._finish(line, self._run_line_here(line)))
+            if time.perf_counter() > until:
                 return
 
     def _run_line_here(self, line: Line) -> Outcome:
@@ -222,24 +235,51 @@ class Engine:
 
 
 class _Hop:
-    """Lines handed to a thread, and what came of them."""
+    """Lines handed to a thread, and what came of them so far.
+
+    Attributes:
+        begun: Lines that the thread has begun.
+    """
 
     def __init__(self, lines: list[Line]) -> None:
-        self.lines = lines
-        self.done: list[Recorded] = []
+        self.begun = 0
+        self._lines = lines
+        self._done: list[Recorded] = []
+        self._ended = 0
         self._guard = threading.Lock()
-        self._is_given_up = False
 
-    def put(self, row: Recorded) -> bool:
-        """Add an outcome; False when nobody waits for it any more."""
+    def begin(self) -> Line | None:
+        """Return the next line to run, or None when there is none."""
         with self._guard:
-            if not self._is_given_up:
-                self.done.append(row)
-            return not self._is_given_up
+            if self.begun == len(self._lines):
+                return None
+            self.begun += 1
+            return self._lines[self.begun - 1]
+
+    def put(self, row: Recorded) -> None:
+        """Add an outcome, unless its line was given up."""
+        with self._guard:
+            if self._ended < self.begun:
+                self._ended += 1
+                self._done.append(row)
+
+    def recall(self) -> list[Line]:
+        """Take back the lines that have not begun."""
+        with self._guard:
+            rest = self._lines[self.begun :]
+            del self._lines[self.begun :]
+            return rest
+
+    def drain(self) -> list[Recorded]:
+        """Take the outcomes that are there."""
+        with self._guard:
+            done, self._done = self._done, []
+            return done
 
     def give_up(self, finish: Finish) -> None:
         """Leave the thread alone with the line that hangs, which has timed out."""
+        self.recall()
         with self._guard:
-            self._is_given_up = True
-            if len(self.done) < len(self.lines):
-                self.done.append(finish(self.lines[len(self.done)], TimeoutError()))
+            if self._ended < self.begun:
+                self._ended = self.begun
+                self._done.append(finish(self._lines[-1], TimeoutError()))

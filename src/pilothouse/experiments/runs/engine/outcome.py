@@ -20,7 +20,6 @@ Outcome = LineResult | Exception | None
 """What came of a line; None when it could not even be begun."""
 
 
-
 class RowMaker:
     """Makes rows; threads may share it.
 

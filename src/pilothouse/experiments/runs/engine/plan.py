@@ -64,6 +64,13 @@ class Plan(Struct, frozen=True, kw_only=True):
             limit=self.spec.limit,
         )
 
+    def afterthoughts(self) -> list[str]:
+        """Return what is known once all lines were made: answers of the source run that nobody asked for."""
+        if self.source_rows is None or self.data is None or self.spec.limit is not None:
+            return []
+        left = self.source_rows.answered - self.source_rows.matched
+        return [f"the source run has {left:,} answered rows that the data does not name"] if left > 0 else []
+
 
 class Planner:
     """Makes plans.
