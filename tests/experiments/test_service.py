@@ -74,11 +74,14 @@ def test_a_changed_evaluator_scores_again_without_running_the_flow(project: Proj
 
 
 def test_a_changed_prompt_makes_a_new_version_and_takes_unchanged_calls_from_the_cache(project: Project) -> None:
-    project.run()
+    first = project.run()
     project.edit("flows/sms/few.jinja2", "Sort messages.", "Sort these messages.")
     again = project.run()
     assert again.record.ref == "sms:2"
     assert (again.calls.total, again.calls.cached) == (120, 80)
+    before, after = first.comparison.arm("zero").latency, again.comparison.arm("zero").latency
+    assert (after.cached, after.unknown, after.p50, after.p95) == (40, 0, before.p50, before.p95)
+    assert "(from cache)" in again.files.html.read_text()
     assert project.experiments.comparison("sms:1").arm("few").usage.input_tokens == 260
 
 
@@ -306,8 +309,8 @@ def test_a_report_is_written_again_from_what_was_recorded(project: Project) -> N
 def test_a_plan_counts_what_is_left_and_what_can_be_found(project: Project) -> None:
     planned = project.experiments.plan(project.file)
     assert (planned.rows, planned.lines, planned.done, planned.calls, planned.comparisons) == (40, 120, 0, 120, 2)
-    differences = [item.difference or 1.0 for item in planned.detectable]
-    assert differences == sorted(differences)
+    assert [item.difference is None for item in planned.detectable] == [True, True, True, False]
+    assert all(0 < (item.difference or 0.01) <= item.disagreement for item in planned.detectable)
     project.run()
     again = project.experiments.plan(project.file)
     assert (again.done, again.calls, project.calls()) == (120, 0, 120)

@@ -81,3 +81,5 @@ def test_an_arm_has_one_run_and_runs_are_found_by_what_decides_them(database: Da
     assert store.get("sms").runs[0].variant == zero
     assert store.runs_of_arm("arm-zero") == ["run-later", "run-zero"]
     assert store.runs_of_arm("none") == []
+    assert store.runs_of_variant("sms", zero.choices) == ["run-zero"]
+    assert store.runs_of_variant("sms", {"n": "many"}) == []

@@ -44,19 +44,25 @@ def tool(name: str, parameters: str, body: str, *, head: str = "") -> str:
     return f"from pilothouse import tool\n{head}\n@tool\ndef {name}({parameters}):\n    {body}\n"
 
 
-def python(name: str, path: str | None = None, /, *, inputs: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def python(
+    name: str, path: str | None = None, /, *, inputs: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     """Return a python node."""
     source = {"type": "code", "path": path or f"{name}.py"}
     return {"name": name, "type": "python", "source": source, "inputs": dict(inputs or {}), **more}
 
 
-def prompt(name: str, path: str | None = None, /, *, inputs: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def prompt(
+    name: str, path: str | None = None, /, *, inputs: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     """Return a prompt node."""
     source = {"type": "code", "path": path or f"{name}.jinja2"}
     return {"name": name, "type": "prompt", "source": source, "inputs": dict(inputs or {}), **more}
 
 
-def llm(name: str, path: str | None = None, /, *, inputs: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def llm(
+    name: str, path: str | None = None, /, *, inputs: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     """Return an llm node of the connection `fake`."""
     source = {"type": "code", "path": path or f"{name}.jinja2"}
     given = {"model": "tiny", **(inputs or {})}
@@ -80,7 +86,9 @@ class Project:
     ) -> Path:
         """Write a flow.dag.yaml; inputs as ``{name: type}`` or in full, outputs as ``{name: reference}`` or in full."""
         document = {
-            "inputs": {name: item if isinstance(item, dict) else {"type": item} for name, item in (inputs or {}).items()},
+            "inputs": {
+                name: item if isinstance(item, dict) else {"type": item} for name, item in (inputs or {}).items()
+            },
             "outputs": {
                 name: item if isinstance(item, dict) else {"type": "object", "reference": item}
                 for name, item in (outputs or {}).items()

@@ -16,12 +16,14 @@ from pilothouse.flows.runner import FlowRunner
 from pilothouse.models.secret import Secret
 from pilothouse.models.types import ChatRequest, Connection, Message, Usage
 
-from .building import FakeModels, MemoryCache, Project, llm, python, tool
+from .building import FakeModels, MemoryCache, Project, answer, llm, python, tool
 
 COUNT = "CALLS = []"
 
 
-def run_with(path: Path, cache: MemoryCache | None, inputs: Mapping[str, Any] | None = None, *, repeat: int = 0, **options: Any) -> LineResult:
+def run_with(
+    path: Path, cache: MemoryCache | None, inputs: Mapping[str, Any] | None = None, *, repeat: int = 0, **options: Any
+) -> LineResult:
     async def go() -> LineResult:
         async with FlowRunner(load_flow(path), cache=cache, **options) as runner:
             return await runner.run_line(inputs or {}, repeat=repeat)
@@ -30,7 +32,12 @@ def run_with(path: Path, cache: MemoryCache | None, inputs: Mapping[str, Any] | 
 
 
 def ask(project: Project, template: str = "user:\n{{ q }}\n", **inputs: Any) -> Path:
-    return project.flow([llm("ask", inputs={"q": "${inputs.q}", **inputs})], inputs={"q": "string"}, outputs={"o": "${ask.output}"}, files={"ask.jinja2": template})
+    return project.flow(
+        [llm("ask", inputs={"q": "${inputs.q}", **inputs})],
+        inputs={"q": "string"},
+        outputs={"o": "${ask.output}"},
+        files={"ask.jinja2": template},
+    )
 
 
 def test_a_second_line_is_answered_from_the_cache_and_costs_nothing(project: Project) -> None:
@@ -42,7 +49,13 @@ def test_a_second_line_is_answered_from_the_cache_and_costs_nothing(project: Pro
     spent = Usage(input_tokens=10, output_tokens=2)
     assert (first.nodes[0].status, first.usage, first.cached_usage) == ("completed", spent, Usage())
     node = second.nodes[0]
-    assert (node.status, node.usage, node.cached_usage, node.provider, node.model) == ("cached", None, spent, "fake", "tiny-1")
+    assert (node.status, node.usage, node.cached_usage, node.provider, node.model) == (
+        "cached",
+        None,
+        spent,
+        "fake",
+        "tiny-1",
+    )
     assert (second.usage, second.cached_usage) == (Usage(), spent)
 
 
@@ -68,7 +81,12 @@ def test_the_connection_counts_but_neither_its_name_nor_its_secret(project: Proj
     cache, path = MemoryCache(), ask(project)
 
     def models(**changes: Any) -> FakeModels:
-        fields = {"name": "fake", "type": "open_ai", "configs": {"base_url": "http://x"}, "secrets": {"api_key": Secret("one-secret")}}
+        fields = {
+            "name": "fake",
+            "type": "open_ai",
+            "configs": {"base_url": "http://x"},
+            "secrets": {"api_key": Secret("one-secret")},
+        }
         return FakeModels(connections={"fake": Connection(**{**fields, **changes})})
 
     run_with(path, cache, {"q": "a"}, models=models())
@@ -84,7 +102,9 @@ def test_the_connection_counts_but_neither_its_name_nor_its_secret(project: Proj
     assert not any(b"secret" in value for value in cache.kept.values())
 
 
-def counting(project: Project, *, cached: bool, body: str = "CALLS.append(value); return [value, len(CALLS)]", kind: str = "def") -> Path:
+def counting(
+    project: Project, *, cached: bool, body: str = "CALLS.append(value); return [value, len(CALLS)]", kind: str = "def"
+) -> Path:
     source = tool("f", "value", body, head=COUNT).replace("def f", f"{kind} f")
     node = python("f", inputs={"value": "${inputs.x}"}, enable_cache=cached)
     return project.flow([node], inputs={"x": "object"}, outputs={"o": "${f.output}"}, files={"f.py": source})
@@ -109,13 +129,29 @@ def test_without_a_cache_enable_cache_changes_nothing(project: Project) -> None:
 def test_a_changed_helper_is_a_changed_tool(project: Project) -> None:
     cache = MemoryCache()
     source = tool("f", "value", "return value * helper.BY", head="import helper")
-    path = project.flow([python("f", inputs={"value": 2}, enable_cache=True)], outputs={"o": "${f.output}"}, files={"f.py": source, "helper.py": "BY = 2"})
+    path = project.flow(
+        [python("f", inputs={"value": 2}, enable_cache=True)],
+        outputs={"o": "${f.output}"},
+        files={"f.py": source, "helper.py": "BY = 2"},
+    )
     assert run_with(path, cache).outputs == {"o": 4}
     (path / "helper.py").write_text("BY = 3")
     assert run_with(path, cache).outputs == {"o": 6}
 
 
-@pytest.mark.parametrize("body", ["return (1, 2)", "return {1: 2}", "return float('nan')", "return {1, 2}", "return b'x'", "return object()", "return [(1,)]", "yield 'a'"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return (1, 2)",
+        "return {1: 2}",
+        "return float('nan')",
+        "return {1, 2}",
+        "return b'x'",
+        "return object()",
+        "return [(1,)]",
+        "yield 'a'",
+    ],
+)
 def test_an_answer_that_would_not_come_back_the_same_is_not_kept(project: Project, body: str) -> None:
     path, cache = counting(project, cached=True, body=body), MemoryCache()
     for _ in range(2):
@@ -155,8 +191,6 @@ def test_failures_are_not_kept(project: Project) -> None:
 
 def test_a_message_with_tool_calls_is_kept(project: Project) -> None:
     def reply(_: Any) -> Any:
-        from .building import answer
-
         return answer(message=Message(role="assistant", content="x"))
 
     models, cache = FakeModels(reply), MemoryCache()

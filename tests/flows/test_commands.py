@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
+from opentelemetry.trace import NoOpTracer
 
 from pilothouse.core.errors import DataError, FlowError, NotFound, UserError
 from pilothouse.flows.commands import flow
@@ -34,10 +36,7 @@ class Models(FakeModels):
 class Tracing:
     """No tracing."""
 
-    def __init__(self) -> None:
-        from opentelemetry.trace import NoOpTracer
-
-        self.tracer = NoOpTracer()
+    tracer = NoOpTracer()
 
 
 @pytest.fixture
@@ -65,16 +64,32 @@ def sample(services: Any) -> Path:
     ]
     body = llm("ask", inputs={"q": "${echo.output}"})
     del body["name"]
-    variants = {"default_variant_id": "plain", "variants": {"plain": {"node": body}, "loud": {"node": {**body, "source": {"type": "code", "path": "loud.jinja2"}}}}}
+    variants = {
+        "default_variant_id": "plain",
+        "variants": {
+            "plain": {"node": body},
+            "loud": {"node": {**body, "source": {"type": "code", "path": "loud.jinja2"}}},
+        },
+    }
     files = {
         "echo.py": ECHO,
         "ask.jinja2": "user:\n{{ q }}\n",
         "loud.jinja2": "user:\n{{ q | upper }}!\n",
-        "count.py": tool("count", "values, n", "log_metric('lines', len(values)); log_metric('sum', sum(n))", head="from pilothouse import log_metric"),
+        "count.py": tool(
+            "count",
+            "values, n",
+            "log_metric('lines', len(values)); log_metric('sum', sum(n))",
+            head="from pilothouse import log_metric",
+        ),
     }
     inputs = {"text": {"type": "string", "default": "hello"}, "n": {"type": "int", "default": 1}}
     return Project(services.root / "flows" / "sample").flow(
-        nodes, inputs=inputs, outputs={"answer": "${ask.output}"}, files=files, node_variants={"ask": variants}, description="A sample."
+        nodes,
+        inputs=inputs,
+        outputs={"answer": "${ask.output}"},
+        files=files,
+        node_variants={"ask": variants},
+        description="A sample.",
     )
 
 
@@ -107,7 +122,16 @@ def test_a_broken_flow_is_listed_with_its_reason_and_a_code_for_ci(invoke: Invok
 
 def test_one_flow_is_shown_with_its_graph(invoke: Invoke, sample: Path) -> None:
     output = invoke("show", "sample").output
-    for text in ("A sample.", "╭", "echo.py", "${echo.output}", "aggregation", '"hello"', "${ask.plain}", "connection fake"):
+    for text in (
+        "A sample.",
+        "╭",
+        "echo.py",
+        "${echo.output}",
+        "aggregation",
+        '"hello"',
+        "${ask.plain}",
+        "connection fake",
+    ):
         assert text in output, text
     data = json.loads(invoke("show", "flows/sample", "--json", "--variant", "${ask.loud}").output)
     assert data["variants_in_use"] == {"ask": "loud"}
@@ -130,7 +154,9 @@ def test_a_flow_is_tried_on_its_defaults(invoke: Invoke, sample: Path) -> None:
         ("--inputs", "n=2", "--inputs", "row.json"),
     ],
 )
-def test_inputs_are_given_in_several_ways_and_typed_as_declared(invoke: Invoke, sample: Path, services: Any, arguments: tuple[str, ...]) -> None:
+def test_inputs_are_given_in_several_ways_and_typed_as_declared(
+    invoke: Invoke, sample: Path, services: Any, arguments: tuple[str, ...]
+) -> None:
     (services.root / "row.json").write_text('{"text": "hi", "n": 5}')
     data = json.loads(invoke("test", "sample", *arguments, "--json").output)
     assert data["lines"][0]["inputs"] == {"text": "hi", "n": 2}
@@ -173,7 +199,9 @@ def test_one_node_is_tried(invoke: Invoke, sample: Path) -> None:
         (("sample", "--node", "ask"), DataError, "echo.output=<value>"),
     ],
 )
-def test_mistakes_get_a_message(invoke: Invoke, sample: Path, services: Any, arguments: tuple[str, ...], error: type[Exception], message: str) -> None:
+def test_mistakes_get_a_message(
+    invoke: Invoke, sample: Path, services: Any, arguments: tuple[str, ...], error: type[Exception], message: str
+) -> None:
     (services.root / "bad.json").write_text("{")
     (services.root / "bad.jsonl").write_text('{"text": "a"}\n{"text": \n')
     (services.root / "list.jsonl").write_text("[1]\n")
@@ -183,7 +211,9 @@ def test_mistakes_get_a_message(invoke: Invoke, sample: Path, services: Any, arg
 
 
 def test_a_failing_tool_shows_its_traceback_and_ends_with_1(invoke: Invoke, services: Any) -> None:
-    path = Project(services.root / "failing").flow([python("f")], files={"f.py": tool("f", "", "raise ValueError('broken')")})
+    path = Project(services.root / "failing").flow(
+        [python("f")], files={"f.py": tool("f", "", "raise ValueError('broken')")}
+    )
     result = invoke("test", str(path))
     assert result.exit_code == 1
     assert "f.py" in result.output
@@ -193,7 +223,10 @@ def test_a_failing_tool_shows_its_traceback_and_ends_with_1(invoke: Invoke, serv
 
 
 def test_tools_find_files_beside_them_by_relative_names(invoke: Invoke, services: Any) -> None:
-    files = {"f.py": tool("f", "", "return open('words.txt').read()"), "words.txt": "some words"}
+    files = {
+        "f.py": tool("f", "", "return Path('words.txt').read_text()", head="from pathlib import Path"),
+        "words.txt": "some words",
+    }
     Project(services.root / "reading").flow([python("f")], outputs={"o": "${f.output}"}, files=files)
     assert "some words" in invoke("test", "reading").output
     assert Path.cwd() == services.root
@@ -201,7 +234,9 @@ def test_tools_find_files_beside_them_by_relative_names(invoke: Invoke, services
 
 def test_notes_of_flow_and_line_are_shown(invoke: Invoke, services: Any) -> None:
     nodes = [python("echo", inputs={"value": "see ${inputs.x}"}, activate={"when": "${inputs.x}", "is": 2})]
-    Project(services.root / "noted").flow(nodes, inputs={"x": "int"}, outputs={"o": "${echo.output}"}, files={"echo.py": ECHO})
+    Project(services.root / "noted").flow(
+        nodes, inputs={"x": "int"}, outputs={"o": "${echo.output}"}, files={"echo.py": ECHO}
+    )
     output = invoke("test", "noted", "x=1").output
     assert "note:" in output
     assert "taken as plain text" in output
@@ -209,7 +244,9 @@ def test_notes_of_flow_and_line_are_shown(invoke: Invoke, services: Any) -> None
 
 
 def test_values_without_a_json_form_are_shown_as_python_prints_them(invoke: Invoke, services: Any) -> None:
-    Project(services.root / "odd").flow([python("f")], outputs={"o": "${f.output}"}, files={"f.py": tool("f", "", "return {'a': {1}, 'b': [object]}")})
+    Project(services.root / "odd").flow(
+        [python("f")], outputs={"o": "${f.output}"}, files={"f.py": tool("f", "", "return {'a': {1}, 'b': [object]}")}
+    )
     data = json.loads(invoke("test", "odd", "--json").output)
     assert data["lines"][0]["outputs"]["o"]["a"] == "{1}"
     assert invoke("test", "odd").exit_code == 0
@@ -243,8 +280,9 @@ def test_the_service_lists_loads_and_registers(services: Any, sample: Path) -> N
     assert service.register(service.load("sample"))[0].ref == "flow/sample:2"
 
 
-@pytest.mark.parametrize(("name", "expected"), [("my flow", "my-flow"), ("ünï", "n"), ("...", "flow"), ("a.b-c_d", "a.b-c_d"), ("größe", "gr-e")])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("my flow", "my-flow"), ("ünï", "n"), ("...", "flow"), ("a.b-c_d", "a.b-c_d"), ("größe", "gr-e")],
+)
 def test_a_name_is_brought_into_the_registrys_form(services: Any, sample: Path, name: str, expected: str) -> None:
-    from msgspec.structs import replace
-
     assert version_name(replace(FlowService.build(services).load("sample"), name=name)) == expected

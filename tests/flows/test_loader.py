@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,12 @@ def test_every_key_is_read(project: Project) -> None:
     assert flow.environment.python_requirements_txt == "requirements.txt"
     assert flow.environment.image == "python:3.11"
     question = flow.inputs["question"]
-    assert (question.type, question.default, question.has_default, question.is_chat_input) == ("string", "hi", True, True)
+    assert (question.type, question.default, question.has_default, question.is_chat_input) == (
+        "string",
+        "hi",
+        True,
+        True,
+    )
     assert flow.inputs["history"].is_chat_history
     assert flow.inputs["mode"].type == "string"
     assert flow.inputs["mode"].enum == ("a", "b")
@@ -203,7 +209,11 @@ def test_a_missing_source_names_the_nearest_file(project: Project) -> None:
     ],
 )
 def test_a_reference_to_nothing_names_the_nearest(project: Project, value: str, hint: str) -> None:
-    project.flow([python("echo", inputs={"value": 1}), python("two", "echo.py", inputs={"value": value})], inputs={"text": "string"}, files=ECHO)
+    project.flow(
+        [python("echo", inputs={"value": 1}), python("two", "echo.py", inputs={"value": value})],
+        inputs={"text": "string"},
+        files=ECHO,
+    )
     with pytest.raises(FlowError, match="does not exist") as caught:
         load_flow(project.folder)
     assert hint in str(caught.value)
@@ -251,21 +261,29 @@ def test_an_empty_output_reference_is_refused(project: Project, reference: objec
 
 def test_an_output_may_be_read_from_a_node_an_input_or_a_literal(project: Project) -> None:
     outputs = {"a": "${echo.output}", "b": "${inputs.x}", "c": "constant"}
-    flow = load_flow(project.flow([python("echo", inputs={"value": 1})], inputs={"x": "int"}, outputs=outputs, files=ECHO))
+    flow = load_flow(
+        project.flow([python("echo", inputs={"value": 1})], inputs={"x": "int"}, outputs=outputs, files=ECHO)
+    )
     assert isinstance(flow.outputs["a"].reference, Reference)
     assert isinstance(flow.outputs["b"].reference, Reference)
     assert isinstance(flow.outputs["c"].reference, LiteralValue)
 
 
 def test_an_output_of_an_aggregation_node_is_left_out_with_a_note(project: Project) -> None:
-    nodes = [python("echo", inputs={"value": 1}), python("sum", "echo.py", inputs={"value": "${echo.output}"}, aggregation=True)]
+    nodes = [
+        python("echo", inputs={"value": 1}),
+        python("sum", "echo.py", inputs={"value": "${echo.output}"}, aggregation=True),
+    ]
     flow = load_flow(project.flow(nodes, outputs={"kept": "${echo.output}", "gone": "${sum.output}"}, files=ECHO))
     assert list(flow.outputs) == ["kept"]
     assert any("'gone'" in note and "aggregation" in note for note in flow.notes)
 
 
 def test_a_node_of_each_line_may_not_read_an_aggregation_node(project: Project) -> None:
-    nodes = [python("sum", "echo.py", inputs={"value": 1}, aggregation=True), python("after", "echo.py", inputs={"value": "${sum.output}"})]
+    nodes = [
+        python("sum", "echo.py", inputs={"value": 1}, aggregation=True),
+        python("after", "echo.py", inputs={"value": "${sum.output}"}),
+    ]
     project.flow(nodes, files=ECHO)
     with pytest.raises(FlowError, match="cannot read the aggregation node 'sum'"):
         load_flow(project.folder)
@@ -309,7 +327,9 @@ def test_the_oldest_form_of_nodes_names_an_inline_tool(project: Project) -> None
 
 
 def test_text_that_only_looks_like_a_reference_is_noted(project: Project) -> None:
-    flow = load_flow(project.flow([python("echo", inputs={"value": "see ${inputs.x}"})], inputs={"x": "int"}, files=ECHO))
+    flow = load_flow(
+        project.flow([python("echo", inputs={"value": "see ${inputs.x}"})], inputs={"x": "int"}, files=ECHO)
+    )
     assert any("'value' is taken as plain text" in note for note in flow.notes)
 
 
@@ -336,7 +356,14 @@ def test_an_input_that_the_template_does_not_use_is_noted_with_the_nearest_name(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("temperature", "warm"), ("max_tokens", 1.5), ("n", "two"), ("tools", "x"), ("response_format", {"type": "xml"}), ("stream", "maybe")],
+    [
+        ("temperature", "warm"),
+        ("max_tokens", 1.5),
+        ("n", "two"),
+        ("tools", "x"),
+        ("response_format", {"type": "xml"}),
+        ("stream", "maybe"),
+    ],
 )
 def test_a_parameter_of_the_wrong_type_is_refused_at_load(project: Project, name: str, value: object) -> None:
     project.flow([llm("ask", inputs={name: value})], files={"ask.jinja2": "user:\nhi\n"})
@@ -361,14 +388,50 @@ def test_a_custom_llm_node_needs_a_package_tool(project: Project) -> None:
 
 def test_loading_runs_none_of_the_flows_code(project: Project) -> None:
     boom = "raise SystemExit('executed')\n" + tool("echo", "value", "return value")
-    assert load_flow(project.flow([python("echo", inputs={"value": 1})], files={"echo.py": boom})).nodes[0].name == "echo"
+    assert (
+        load_flow(project.flow([python("echo", inputs={"value": 1})], files={"echo.py": boom})).nodes[0].name == "echo"
+    )
 
 
-@pytest.mark.parametrize("text", ["", "null", "- a", "just text", "\ufeffnodes: []", "nodes:\n- null", "inputs: 5", "? [a]\n: b"])
+@pytest.mark.parametrize(
+    "text", ["", "null", "- a", "just text", "\ufeffnodes: []", "nodes:\n- null", "inputs: 5", "? [a]\n: b"]
+)
 def test_hostile_files_get_a_message_and_no_traceback(project: Project, text: str) -> None:
     project.text(text)
     with pytest.raises(FlowError):
         load_flow(project.folder)
+
+
+@pytest.mark.parametrize("name", ["echo.py", "notes.txt", "ask.jinja2"])
+def test_a_file_that_cannot_be_read_is_named(project: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    files = {**ECHO, "notes.txt": "x", "ask.jinja2": "x"}
+    project.flow([python("echo", inputs={"value": 1}), prompt("ask")], files=files)
+    original = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(FlowError, match="Permission denied") as caught:
+        load_flow(project.folder)
+    assert str(caught.value.where).endswith(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tools: {a: 1}\nnodes: []", "tools is not a list"),
+        ("name: [a]\nnodes: []", "name is not a text"),
+        (
+            "additional_includes: x.py\nnodes: [{name: a, type: python, source: {path: x}}]",
+            "additional_includes is not",
+        ),
+    ],
+)
+def test_entries_of_another_form_are_refused(project: Project, text: str, message: str) -> None:
+    assert message in str(refused(project, text))
 
 
 def test_a_file_that_is_no_text_gets_a_message(project: Project) -> None:

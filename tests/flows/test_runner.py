@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.core.errors import DataError, FlowError, NotFound
+from pilothouse.core.errors import DataError, FlowError, NotFound, UserCodeError
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.nodes import variables
 from pilothouse.flows.nodes.variables import resolved_variables
 from pilothouse.flows.results import NodeResult
 from pilothouse.flows.runner import FlowRunner
+from pilothouse.flows.settings import FlowSettings
 from pilothouse.models.secret import Secret
 from pilothouse.models.types import Connection
 
@@ -39,13 +41,20 @@ ECHO = tool("echo", "value", "return value")
         ("raise BaseException('base')", "BaseException", "base"),
         ("return f()", "RecursionError", "recursion"),
         ("import asyncio; raise asyncio.CancelledError", "CancelledError", ""),
-        ("class E(Exception):\n        def __str__(self): raise ValueError\n    raise E", "E", "without a readable message"),
+        (
+            "class E(Exception):\n        def __str__(self): raise ValueError\n    raise E",
+            "E",
+            "without a readable message",
+        ),
         ("raise ExceptionGroup('many', [ValueError('one'), TypeError('two')])", "ExceptionGroup", "many"),
         ("return value", "NameError", "value"),
     ],
 )
 def test_whatever_a_tool_raises_is_in_the_result(project: Project, body: str, kind: str, message: str) -> None:
-    path = project.flow([python("f"), python("after", "echo.py", inputs={"value": "${f.output}"})], files={"f.py": tool("f", "", body), "echo.py": ECHO})
+    path = project.flow(
+        [python("f"), python("after", "echo.py", inputs={"value": "${f.output}"})],
+        files={"f.py": tool("f", "", body), "echo.py": ECHO},
+    )
     result = run(path)
     assert result.status == "failed"
     assert result.outputs == {}
@@ -104,16 +113,32 @@ def test_outputs_come_from_nodes_inputs_paths_and_literals(project: Project) -> 
     path = project.flow(
         [python("f", "echo.py", inputs={"value": {"a": [1, {"b": 2}]}})],
         inputs={"x": "int"},
-        outputs={"node": "${f}", "path": "${f.output.a[1].b}", "input": "${inputs.x}", "older": "${flow.x}", "literal": "same"},
+        outputs={
+            "node": "${f}",
+            "path": "${f.output.a[1].b}",
+            "input": "${inputs.x}",
+            "older": "${flow.x}",
+            "literal": "same",
+        },
         files={"echo.py": ECHO},
     )
-    assert run(path, {"x": 3}).outputs == {"node": {"a": [1, {"b": 2}]}, "path": 2, "input": 3, "older": 3, "literal": "same"}
+    assert run(path, {"x": 3}).outputs == {
+        "node": {"a": [1, {"b": 2}]},
+        "path": 2,
+        "input": 3,
+        "older": 3,
+        "literal": "same",
+    }
 
 
-@pytest.mark.parametrize("text", ["", "'; DROP TABLE--", "{{ 7 * 7 }}", "${inputs.x}", "\x00\x1b[31m", "a" * 100_000, "\u202eevil", "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["", "'; DROP TABLE--", "{{ 7 * 7 }}", "${inputs.x}", "\x00\x1b[31m", "a" * 100_000, "\u202eevil", "\ud800"]
+)
 def test_hostile_text_passes_through_unchanged(project: Project, text: str) -> None:
     nodes = [prompt("p", inputs={"x": "${inputs.x}"}), python("f", "echo.py", inputs={"value": "${p.output}"})]
-    path = project.flow(nodes, inputs={"x": "string"}, outputs={"o": "${f.output}"}, files={"echo.py": ECHO, "p.jinja2": "{{ x }}"})
+    path = project.flow(
+        nodes, inputs={"x": "string"}, outputs={"o": "${f.output}"}, files={"echo.py": ECHO, "p.jinja2": "{{ x }}"}
+    )
     assert run(path, {"x": text}).outputs == {"o": text}
 
 
@@ -131,7 +156,12 @@ def test_a_method_of_a_class_is_a_tool_with_its_constructors_inputs(project: Pro
 def one_node(project: Project, name: str, inputs: dict[str, Any], **options: Any) -> NodeResult:
     nodes = [
         python("first", "echo.py", inputs={"value": "${inputs.x}"}),
-        python("second", "pair.py", inputs={"a": "${first.output.part}", "b": "${inputs.x}"}, activate={"when": "${first.output}", "is": 1}),
+        python(
+            "second",
+            "pair.py",
+            inputs={"a": "${first.output.part}", "b": "${inputs.x}"},
+            activate={"when": "${first.output}", "is": 1},
+        ),
         python("total", "echo.py", inputs={"value": "${second.output}"}, aggregation=True),
     ]
     files = {"echo.py": ECHO, "pair.py": tool("pair", "a, b", "return [a, b]")}
@@ -157,7 +187,9 @@ def one_node(project: Project, name: str, inputs: dict[str, Any], **options: Any
         ("total", {"second.output": 5}, [5]),
     ],
 )
-def test_one_node_runs_alone_on_what_it_is_given(project: Project, name: str, inputs: dict[str, Any], expected: Any) -> None:
+def test_one_node_runs_alone_on_what_it_is_given(
+    project: Project, name: str, inputs: dict[str, Any], expected: Any
+) -> None:
     result = one_node(project, name, inputs)
     assert (result.status, result.output) == ("completed", expected)
 
@@ -170,24 +202,41 @@ def test_a_node_alone_says_what_it_is_missing(project: Project) -> None:
         one_node(project, "frist", {})
 
 
-BOX = {"box": Connection(name="box", type="custom", configs={"url": "http://u"}, secrets={"key": Secret("hidden-secret")})}
+BOX = {
+    "box": Connection(name="box", type="custom", configs={"url": "http://u"}, secrets={"key": Secret("hidden-secret")})
+}
 
 
 def test_environment_variables_may_read_connections(project: Project) -> None:
-    path = project.flow([python("f", "echo.py", inputs={"value": 1})], files={"echo.py": ECHO}, environment_variables={"A": "${box.url}", "B": "${box.key}", "C": "plain", "D": {"x": 1}})
+    path = project.flow(
+        [python("f", "echo.py", inputs={"value": 1})],
+        files={"echo.py": ECHO},
+        environment_variables={"A": "${box.url}", "B": "${box.key}", "C": "plain", "D": {"x": 1}},
+    )
     flow = load_flow(path)
-    assert resolved_variables(flow, FakeModels(connections=BOX)) == {"A": "http://u", "B": "hidden-secret", "C": "plain", "D": '{"x": 1}'}
-    wrong = load_flow(project.flow([python("f", "echo.py", inputs={"value": 1})], environment_variables={"A": "${box.ulr}"}))
+    assert resolved_variables(flow, FakeModels(connections=BOX)) == {
+        "A": "http://u",
+        "B": "hidden-secret",
+        "C": "plain",
+        "D": '{"x": 1}',
+    }
+    wrong = load_flow(
+        project.flow([python("f", "echo.py", inputs={"value": 1})], environment_variables={"A": "${box.ulr}"})
+    )
     with pytest.raises(FlowError, match="'ulr'") as caught:
         resolved_variables(wrong, FakeModels(connections=BOX))
     assert "did you mean 'url'?" in str(caught.value)
     assert "hidden" not in str(caught.value)
 
 
-def test_environment_variables_are_set_before_the_code_is_imported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_are_set_before_the_code_is_imported(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[dict[str, str]] = []
     monkeypatch.setattr(variables, "_export", lambda values: seen.append(dict(values)))
-    path = project.flow([python("f", "echo.py", inputs={"value": 1})], files={"echo.py": ECHO}, environment_variables={"A": "1"})
+    path = project.flow(
+        [python("f", "echo.py", inputs={"value": 1})], files={"echo.py": ECHO}, environment_variables={"A": "1"}
+    )
     runner = FlowRunner(load_flow(path)).open()
     assert seen == [{"A": "1"}]
     assert runner.flow.notes == ()
@@ -195,12 +244,70 @@ def test_environment_variables_are_set_before_the_code_is_imported(project: Proj
 
 def test_opening_twice_opens_once_and_a_closed_runner_leaves_nothing(project: Project, tmp_path: Path) -> None:
     (tmp_path / "echo.py").write_text(ECHO)
-    path = project.flow([python("echo", inputs={"value": 1})], outputs={"o": "${echo.output}"}, additional_includes=["../echo.py"])
+    path = project.flow(
+        [python("echo", inputs={"value": 1})], outputs={"o": "${echo.output}"}, additional_includes=["../echo.py"]
+    )
     runner = FlowRunner(load_flow(path))
     assert runner.open() is runner.open()
     assert runner.run_line_sync({}).outputs == {"o": 1}
     runner.close()
     runner.close()
+
+
+def test_a_closed_runner_runs_nothing_more_in_threads(project: Project) -> None:
+    runner = FlowRunner(load_flow(project.flow([python("echo", inputs={"value": 1})], files={"echo.py": ECHO}))).open()
+    runner.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(runner.run_line({}))
+
+
+def test_a_constructor_that_fails_is_the_users_failure_when_the_flow_is_opened(project: Project) -> None:
+    source = (
+        "from pilothouse import tool\nclass C:\n    def __init__(self, n: int):\n        raise ValueError(n)\n"
+        "    @tool\n    def f(self):\n        return 1\n"
+    )
+    path = project.flow([python("f", inputs={"n": 5})], files={"f.py": source})
+    with pytest.raises(UserCodeError, match="'C' cannot be made: ValueError: 5") as caught:
+        FlowRunner(load_flow(path)).open()
+    assert "f.py" in caught.value.traceback
+
+
+def test_a_tool_that_its_file_takes_away_again_is_told(project: Project) -> None:
+    path = project.flow([python("f")], files={"f.py": tool("f", "", "return 1") + "del f\n"})
+    with pytest.raises(FlowError, match="does not define 'f'"):
+        FlowRunner(load_flow(path)).open()
+
+
+def test_ctrl_c_in_a_tool_of_the_main_thread_goes_through(project: Project) -> None:
+    path = project.flow([python("f")], files={"f.py": tool("f", "", "raise KeyboardInterrupt")})
+    with pytest.raises(KeyboardInterrupt):
+        FlowRunner(load_flow(path)).open().run_line_sync({})
+
+
+def test_an_input_that_is_nested_too_deep_fails_its_line(project: Project) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    path = project.flow(
+        [python("f", "echo.py", inputs={"value": "${inputs.x}"})],
+        inputs={"x": "list"},
+        files={"echo.py": ECHO},
+        message_format="openai-vision",
+    )
+    result = run(path, {"x": deep})
+    assert result.error is not None
+    assert "nested too deep" in result.error.message
+
+
+def test_a_tool_that_outlives_its_loop_disturbs_nobody(project: Project) -> None:
+    files = {"f.py": tool("f", "", "import threading; threading.Event().wait(0.2)")}
+    runner = FlowRunner(load_flow(project.flow([python("f")], files=files)), settings=FlowSettings(line_timeout=0.01))
+    result = asyncio.run(runner.run_line({}))
+    assert result.error is not None
+    assert result.error.type == "Timeout"
+    for thread in threading.enumerate():
+        if thread.name.startswith("tool-"):
+            thread.join(0.3)
 
 
 def test_models_are_needed_only_by_flows_that_use_them(project: Project) -> None:
@@ -223,7 +330,9 @@ def graphs(draw: st.DrawFn) -> list[tuple[int, list[int], int | None]]:
 
 @settings(max_examples=40, deadline=None)
 @given(graphs(), st.randoms(use_true_random=False))
-def test_any_graph_gives_the_same_in_threads_and_in_order(tmp_path_factory: pytest.TempPathFactory, graph: list[tuple[int, list[int], int | None]], shuffle: Any) -> None:
+def test_any_graph_gives_the_same_in_threads_and_in_order(
+    tmp_path_factory: pytest.TempPathFactory, graph: list[tuple[int, list[int], int | None]], shuffle: Any
+) -> None:
     nodes = []
     for index, reads, condition in graph:
         inputs = {f"v{place}": f"${{n{place}.output}}" for place in reads} | {"own": index}
@@ -231,7 +340,10 @@ def test_any_graph_gives_the_same_in_threads_and_in_order(tmp_path_factory: pyte
         nodes.append(python(f"n{index}", "total.py" if index % 3 else "late.py", inputs=inputs, **more))
     shuffle.shuffle(nodes)
     body = "return sum(value or 0 for value in values.values()) % 4"
-    files = {"total.py": tool("total", "**values", body), "late.py": tool("late", "**values", body).replace("def late", "async def late")}
+    files = {
+        "total.py": tool("total", "**values", body),
+        "late.py": tool("late", "**values", body).replace("def late", "async def late"),
+    }
     project = Project(tmp_path_factory.mktemp("graph") / "flow")
     path = project.flow(nodes, outputs={f"o{index}": f"${{n{index}.output}}" for index, *_ in graph}, files=files)
     assert run(path).outputs == expected(graph)

@@ -123,6 +123,23 @@ def test_a_conversation_is_remembered(terminal: Terminal) -> None:
     assert seen == [["Be short.", "one"], ["Be short.", "one", "answer 1", "two"]]
 
 
+def test_a_stopped_answer_is_forgotten_and_the_conversation_goes_on(terminal: Terminal) -> None:
+    seen: list[list[str]] = []
+
+    def reply(request: Any) -> str:
+        seen.append([message.text for message in request.messages])
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        return "fine"
+
+    service = terminal.services.get(ModelService)
+    service._factory = lambda kind: lambda connection, context: ScriptedModel(reply=reply)
+    result = terminal.run(model, "chat", "--connection", "scripted", says="one\ntwo\n")
+    assert "(stopped)" in result.stderr
+    assert result.stdout == "fine\n"
+    assert seen == [["one"], ["two"]]
+
+
 def test_what_would_steer_the_terminal_is_left_out(terminal: Terminal) -> None:
     terminal.rules = (Rule(reply="\x1b[2J\x07clear\x9b1m"),)
     shown = terminal.run(model, "chat", "--connection", "scripted", "--prompt", "x").stdout

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from opentelemetry.trace import NoOpTracer
 
+from pilothouse.core import plugins
 from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConfigError, ConnectionFault, ModelError, UserError
 from pilothouse.core.structs import convert
 from pilothouse.models.client import ProviderContext
+from pilothouse.models.connection_types import TYPES
 from pilothouse.models.connections import ConnectionFolder
 from pilothouse.models.providers import scripted
 from pilothouse.models.providers.scripted import ScriptedModel
@@ -148,6 +150,11 @@ def test_it_is_built_from_the_services_of_a_project(services: Any) -> None:
     assert [spec.name for spec in service.connections()] == ["local", "scripted"]
     assert service.context.root == services.root
     assert service.context.cache.name == "models"
+
+
+def test_every_type_with_models_has_its_plug_in() -> None:
+    assert plugins.names("providers") == sorted(kind.name for kind in TYPES.values() if kind.serves_models)
+    assert plugins.load("providers", "scripted") is scripted.build
 
 
 def test_looking_ahead_raises_what_every_call_would(make: Make, tmp_path: Path) -> None:

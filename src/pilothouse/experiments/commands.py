@@ -63,7 +63,10 @@ def run(
     rows: int | None,
     as_json: bool,
 ) -> int:
-    """Run the experiment FILE, or go on with it; print the comparison and where the reports are."""
+    """Run the experiment FILE, or go on with it.
+
+    Prints the comparison, where the reports are, and what to type next. Ends with 1 when rows failed.
+    """
     experiments = services.get(ExperimentService)
     overrides = _overrides(data, pairs, rows)
     path = _found(file, services.root)
@@ -93,7 +96,10 @@ def run(
 def plan(
     services: Services, file: Path, data: str | None, pairs: tuple[str, ...], rows: int | None, as_json: bool
 ) -> None:
-    """Show what the experiment FILE will take and what it can find; nothing is run."""
+    """Show what the experiment FILE takes and can find.
+
+    Nothing is run and no model is called.
+    """
     planned = services.get(ExperimentService).plan(_found(file, services.root), _overrides(data, pairs, rows))
     if as_json:
         emit_json(planned)
@@ -134,7 +140,10 @@ def compare(
 @click.option("--open", "opened", is_flag=True, help="Open the page in the browser.")
 @click.pass_obj
 def report(services: Services, ref: str, opened: bool) -> None:
-    """Write the reports of the experiment REF again (name, name:number, id or 'latest')."""
+    """Write the reports of the experiment REF again.
+
+    REF is a name, name:number, an id, the beginning of one, or 'latest'.
+    """
     files = services.get(ExperimentService).report(ref)
     for path in (files.html, files.rows, files.summary):
         click.echo(_shown(path))
@@ -167,7 +176,10 @@ def list_(services: Services, limit: int, as_json: bool) -> None:
 @_json
 @click.pass_obj
 def show(services: Services, ref: str, as_json: bool) -> None:
-    """Show the experiment REF and what it found (name, name:number, id or 'latest')."""
+    """Show the experiment REF and what it found.
+
+    REF is a name, name:number, an id, the beginning of one, or 'latest'.
+    """
     experiments = services.get(ExperimentService)
     record = experiments.get(ref)
     found = experiments.comparison(ref) if record.comparison is not None else None
@@ -346,7 +358,11 @@ def _print_plan(planned: ExperimentPlan) -> None:
     if not planned.detectable:
         return
     cells = [
-        [numbers.percent(item.disagreement), numbers.score(item.difference), numbers.count(item.rows_for_goal)]
+        [
+            numbers.percent(item.disagreement),
+            "none" if item.difference is None else numbers.score(item.difference),
+            numbers.count(item.rows_for_goal),
+        ]
         for item in planned.detectable
     ]
     title = f"What {planned.rows:,} rows can find, 4 times out of 5"

@@ -22,7 +22,8 @@ class Detectable(Struct, frozen=True, kw_only=True):
 
     Attributes:
         disagreement: The share.
-        difference: Smallest true difference of two rates that is found 4 times out of 5; None when none is.
+        difference: Smallest true difference of two rates that is found 4 times out of 5; None when even the largest
+            that the share allows is not.
         rows_for_goal: Rows with which a difference of `GOAL` would be found; None when the share is smaller than it.
     """
 
@@ -102,4 +103,5 @@ def plan_of(prepared: Prepared, earlier: Callable[[PreparedArm], Run | None]) ->
 def _detectable(rows: int, share: float, alpha: float) -> Detectable:
     found = power.detectable_rate_difference(rows, share, alpha, POWER)
     needed = power.required_pairs(GOAL, share, alpha, POWER) if share >= GOAL else None
-    return Detectable(disagreement=share, difference=found, rows_for_goal=needed)
+    possible = found if found is not None and found <= share else None
+    return Detectable(disagreement=share, difference=possible, rows_for_goal=needed)

@@ -218,7 +218,10 @@ class ExperimentService:
         judges = tuple(self._preparer.judge(use.spec, use.column_mapping) for use in uses)
         data = self._preparer.data_of(runs[0]) if any(judge.wants_data for judge in judges) else None
         experiment = experiment_of_runs(runs, uses, primary=primary, seed=seed)
-        arms = [await self._scored(arm, run, data, judges) for arm, run in zip(experiment.variants, runs, strict=True)]
+        arms = [
+            await self._scored(arm, self._recorded(run, None), data, judges)
+            for arm, run in zip(experiment.variants, runs, strict=True)
+        ]
         frame = Frame(
             ref="", now=self._clock.now(), facts=facts_of(experiment, runs, versions_of(judges), ref="", digest="")
         )
@@ -314,7 +317,7 @@ class ExperimentService:
     def _recorded(self, run: Run, experiment: str | None) -> Recorded:
         """Return a run's rows; those from the cache with the time they took in earlier runs of the experiment."""
         rows = partial(self._runs.rows, run)
-        if not run.counts.cached or experiment is None:
+        if not run.cache.hits or experiment is None:
             return Recorded(run=run, rows=rows)
         return Recorded(run=run, rows=rows, first=first_times(rows(), self._executor.rows_before(run, experiment)))
 

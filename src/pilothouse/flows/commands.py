@@ -52,7 +52,7 @@ def list_(services: Services, as_json: bool) -> None:
         console().print(table(None, ("flow", "path", "type", ">nodes", "variants", "digest"), rows))
         for entry in entries:
             if entry.error is not None:
-                console(stderr=True).print(Text(str(entry.error)))
+                console(stderr=True).print(Text(str(entry.error)), soft_wrap=True)
     else:
         console().print(f"No flow below {services.root}. A flow is a folder with flow.dag.yaml.")
     if any(entry.error is not None for entry in entries):
@@ -251,7 +251,7 @@ def _node_data(node: Node) -> dict[str, Any]:
 
 
 def _node_row(node: Node) -> tuple[Any, ...]:
-    reads = ", ".join(dict.fromkeys(item.text for item in node.references))
+    reads = ", ".join(dict.fromkeys(item.text[2:-1] for item in node.references))
     remarks = [
         *([f"variant {node.variant}"] if node.variant else []),
         *([f"connection {node.connection}"] if node.connection else []),

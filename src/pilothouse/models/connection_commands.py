@@ -127,9 +127,7 @@ def _missing(states: list[FieldState]) -> list[str]:
 def _shown(state: FieldState) -> str:
     if state.source == "missing" and not state.text:
         return ""
-    if state.secret:
-        return state.text or MASK
-    return state.text or ("(default)" if state.source == "default" else "")
+    return state.text or (MASK if state.secret else "")
 
 
 def _origin(state: FieldState) -> str:

@@ -40,7 +40,7 @@ class FieldState(Struct, frozen=True, kw_only=True):
     Attributes:
         key: The field.
         secret: Whether its value is hidden.
-        text: What the file says; empty for a secret that stands there in the clear.
+        text: What the file says, or the default that holds; empty for a secret that stands there in the clear.
         override: The environment variable that would win.
         variables: The environment variables it refers to, and whether each is set.
         source: Where the value comes from now.
@@ -220,7 +220,7 @@ class ConnectionFolder:
         elif not _is_blank(text) and all(variables.values()):
             source = "file"
         elif key in spec.kind.fields and spec.kind.fields[key].default:
-            source = "default"
+            source, text = "default", spec.kind.fields[key].default
         hidden = key in spec.hidden
         return FieldState(
             key=key,

@@ -24,6 +24,7 @@ from pilothouse.experiments.analysis.compilation import merge
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
 from pilothouse.experiments.analysis.measures import calls_made, measure
 from pilothouse.experiments.analysis.prompts import prompt_diffs
+from pilothouse.experiments.analysis.recorded import FirstTimes, Recorded, first_times
 from pilothouse.experiments.analysis.verdict import best_arm, notes_of, outcome_of, verdict_of
 from pilothouse.experiments.analysis.views import ArmRows, row_views
 from pilothouse.experiments.comparison import Arm
@@ -45,6 +46,10 @@ CACHED = NodeResult(node="n", status="cached", provider="p", model="m", cached_u
 CODE = NodeResult(node="c", status="completed")
 
 
+def recorded(rows: list[RunRow], first: FirstTimes | None = None) -> Recorded:
+    return Recorded(run=RUN, rows=lambda: rows, first=first or {})
+
+
 def row(number: int, *nodes: NodeResult, cached: bool = False, duration: float = 1.0, **given: object) -> RunRow:
     return RunRow(
         line_id=str(number), number=number, status="completed", nodes=nodes, cached=cached, duration=duration, **given
@@ -53,11 +58,29 @@ def row(number: int, *nodes: NodeResult, cached: bool = False, duration: float =
 
 def test_calls_and_costs_count_what_the_variant_needs_and_time_only_what_was_measured() -> None:
     rows = [row(0, CALL, CODE, duration=2.0), row(1, CACHED, CODE, cached=True, duration=0.001)]
-    taken = measure(RUN, rows)
+    taken = measure(recorded(rows))
     assert (taken.calls.total, taken.calls.cached, taken.models) == (2, 1, ("p/m",))
     assert (taken.latency.p50, taken.latency.n, taken.latency.unknown) == (2.0, 1, 1)
     assert (taken.usage.input_tokens, taken.cost, taken.unpriced) == (14, Decimal("0.75"), 1)
-    assert measure(RUN, []).latency.p50 is None
+    priced = [row(0, CALL, unpriced=1), row(1, CACHED, cached_cost=Decimal("0.25"))]
+    assert measure(recorded(priced)).unpriced == 1
+    assert measure(recorded([])).latency.p50 is None
+
+
+def test_a_row_from_the_cache_takes_the_time_it_first_took() -> None:
+    now = [
+        row(0, CACHED, cached=True, inputs={"x": 0}),
+        row(1, CACHED, CALL, inputs={"x": 1}),
+        row(2, CALL, inputs={"x": 2}),
+        row(3, CACHED, cached=True, inputs={"x": 3}),
+    ]
+    last = [row(0, CACHED, cached=True, inputs={"x": 0}), row(1, CALL, CALL, inputs={"x": 1}, duration=7.0)]
+    first = [row(0, CALL, inputs={"x": 0}, duration=5.0), row(3, CALL, inputs={"x": 3}, outputs={"y": 1}, duration=9.0)]
+    found = first_times(now, [last, first])
+    assert found == {("0", 0): 5.0, ("1", 0): 7.0}
+    taken = measure(recorded(now, found))
+    assert (taken.latency.n, taken.latency.cached, taken.latency.unknown) == (3, 2, 1)
+    assert sorted(taken.latency.curve) == [1.0, 5.0, 7.0]
 
 
 def test_calls_made_now_leave_out_earlier_attempts_and_the_cache() -> None:

@@ -9,7 +9,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow.parquet
 import pytest
 
@@ -161,9 +160,3 @@ def test_an_unknown_format_is_refused(project: Project, mixed: Run, tmp_path: Pa
         project.runs.export(mixed, tmp_path / "out", unknown)
     assert not (tmp_path / "out").exists()
 
-
-def test_duckdb_reads_the_parquet(project: Project, mixed: Run, tmp_path: Path) -> None:
-    project.runs.export(mixed, tmp_path / "out", "parquet")
-    with duckdb.connect() as connection:
-        found = connection.read_parquet(str(tmp_path / "out" / "rows.parquet")).aggregate('sum("outputs.y")').fetchone()
-    assert found == (18,)

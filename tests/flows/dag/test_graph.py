@@ -5,15 +5,14 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+from tests.flows.building import Project, python, run, tool
 
 from pilothouse.core.errors import FlowError
 from pilothouse.flows.dag.graph import dependencies, ordered
+from pilothouse.flows.dag.references import parse_value
 from pilothouse.flows.drawing import draw, levels
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.types import Activate, Node, ToolSource
-
-from ..building import Project, python, run, tool
-from pilothouse.flows.dag.references import parse_value
 
 
 def node(name: str, *reads: str, when: str | None = None) -> Node:
@@ -29,7 +28,12 @@ def node(name: str, *reads: str, when: str | None = None) -> Node:
 
 @pytest.mark.parametrize("order", list(permutations("abcd")))
 def test_the_order_in_the_file_does_not_matter(order: tuple[str, ...]) -> None:
-    nodes = {"a": node("a"), "b": node("b", "${a}"), "c": node("c", "${a.output}"), "d": node("d", "${b}", "${c.output.x}")}
+    nodes = {
+        "a": node("a"),
+        "b": node("b", "${a}"),
+        "c": node("c", "${a.output}"),
+        "d": node("d", "${b}", "${c.output.x}"),
+    }
     names = [item.name for item in ordered([nodes[name] for name in order])]
     assert names[0] == "a"
     assert names[-1] == "d"
@@ -49,7 +53,10 @@ def test_an_activate_condition_is_a_dependency() -> None:
     [
         ([node("a", "${a}")], "a -> a"),
         ([node("a", "${b}"), node("b", "${a}")], "a -> b -> a"),
-        ([node("s"), node("a", "${s}", "${c}"), node("b", "${a}"), node("c", "${b}"), node("t", "${c}")], "a -> c -> b -> a"),
+        (
+            [node("s"), node("a", "${s}", "${c}"), node("b", "${a}"), node("c", "${b}"), node("t", "${c}")],
+            "a -> c -> b -> a",
+        ),
         ([node("a", when="${b}"), node("b", "${a}")], "a -> b -> a"),
     ],
 )
@@ -62,7 +69,10 @@ def test_a_cycle_is_shown_as_a_path(nodes: list[Node], path: str) -> None:
 
 def test_a_cyclic_flow_is_refused_at_load(project: Project) -> None:
     files = {"echo.py": tool("echo", "value", "return value")}
-    nodes = [python("a", "echo.py", inputs={"value": "${b.output}"}), python("b", "echo.py", inputs={"value": "${a.output}"})]
+    nodes = [
+        python("a", "echo.py", inputs={"value": "${b.output}"}),
+        python("b", "echo.py", inputs={"value": "${a.output}"}),
+    ]
     project.flow(nodes, files=files)
     with pytest.raises(FlowError, match="a -> b -> a"):
         load_flow(project.folder)
@@ -70,7 +80,9 @@ def test_a_cyclic_flow_is_refused_at_load(project: Project) -> None:
 
 def test_a_flow_written_backwards_runs(project: Project) -> None:
     files = {"add.py": tool("add", "value", "return value + 1")}
-    nodes = [python(f"n{number}", "add.py", inputs={"value": f"${{n{number - 1}.output}}"}) for number in range(9, 0, -1)]
+    nodes = [
+        python(f"n{number}", "add.py", inputs={"value": f"${{n{number - 1}.output}}"}) for number in range(9, 0, -1)
+    ]
     nodes.append(python("n0", "add.py", inputs={"value": "${inputs.x}"}))
     result = run(project.flow(nodes, inputs={"x": "int"}, outputs={"o": "${n9.output}"}, files=files), {"x": 0})
     assert result.outputs == {"o": 10}

@@ -6,12 +6,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.flows.building import Project, prompt, python, run, tool, write
 
 from pilothouse.core.errors import FlowError
 from pilothouse.flows.dag.includes import materialise
 from pilothouse.flows.loader import load_flow
-
-from ..building import Project, prompt, python, run, tool, write
 
 ECHO = {"echo.py": tool("echo", "value", "return value")}
 
@@ -41,7 +40,10 @@ def test_a_file_a_folder_and_a_template_are_included(project: Project, tmp_path:
 def test_an_include_beats_a_local_file_and_is_noted(project: Project, tmp_path: Path) -> None:
     write(tmp_path, {"shared/echo.py": tool("echo", "value", "return 'included'")})
     path = project.flow(
-        [python("echo", inputs={"value": 1})], outputs={"o": "${echo.output}"}, files=ECHO, additional_includes=["../shared/echo.py"]
+        [python("echo", inputs={"value": 1})],
+        outputs={"o": "${echo.output}"},
+        files=ECHO,
+        additional_includes=["../shared/echo.py"],
     )
     assert any("'echo.py' is taken from additional_includes" in note for note in load_flow(path).notes)
     assert run(path).outputs == {"o": "included"}
@@ -51,14 +53,18 @@ def test_a_folder_is_compressed_where_a_zip_file_is_named(project: Project, tmp_
     write(tmp_path, {"data/a.txt": "a", "data/sub/b.txt": "b"})
     reader = "import zipfile\nfrom pathlib import Path\nNAMES = sorted(zipfile.ZipFile(Path(__file__).with_name('data.zip')).namelist())"
     files = {"names.py": tool("names", "", "return NAMES", head=reader)}
-    path = project.flow([python("names")], outputs={"o": "${names.output}"}, files=files, additional_includes=["../data.zip"])
+    path = project.flow(
+        [python("names")], outputs={"o": "${names.output}"}, files=files, additional_includes=["../data.zip"]
+    )
     assert run(path).outputs == {"o": ["data/a.txt", "data/sub/b.txt"]}
 
 
 def test_a_zip_file_that_exists_is_copied_as_it_is(project: Project, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "real.zip", "w") as archive:
         archive.writestr("x.txt", "x")
-    flow = load_flow(project.flow([python("echo", inputs={"value": 1})], files=ECHO, additional_includes=["../real.zip"]))
+    flow = load_flow(
+        project.flow([python("echo", inputs={"value": 1})], files=ECHO, additional_includes=["../real.zip"])
+    )
     target = tmp_path / "made"
     materialise(flow, target)
     assert (target / "real.zip").read_bytes() == (tmp_path / "real.zip").read_bytes()
@@ -67,7 +73,11 @@ def test_a_zip_file_that_exists_is_copied_as_it_is(project: Project, tmp_path: P
 
 def test_windows_separators_are_understood(project: Project, tmp_path: Path) -> None:
     write(tmp_path, {"shared/echo.py": ECHO["echo.py"]})
-    path = project.flow([python("echo", inputs={"value": 1})], outputs={"o": "${echo.output}"}, additional_includes=["..\\shared\\echo.py"])
+    path = project.flow(
+        [python("echo", inputs={"value": 1})],
+        outputs={"o": "${echo.output}"},
+        additional_includes=["..\\shared\\echo.py"],
+    )
     assert run(path).outputs == {"o": 1}
 
 
@@ -85,7 +95,14 @@ def test_the_digest_follows_the_content_and_nothing_else(project: Project, tmp_p
     first = digest(project)
     write(
         project.folder,
-        {"__pycache__/echo.pyc": "x", ".pilothouse/state": "x", ".runs/a": "x", ".git/HEAD": "x", ".env": "KEY=1", "sub/old.pyc": "x"},
+        {
+            "__pycache__/echo.pyc": "x",
+            ".pilothouse/state": "x",
+            ".runs/a": "x",
+            ".git/HEAD": "x",
+            ".env": "KEY=1",
+            "sub/old.pyc": "x",
+        },
     )
     (project.folder / "echo.py").touch()
     assert digest(project) == first

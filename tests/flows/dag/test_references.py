@@ -32,7 +32,12 @@ def reference(text: str) -> Reference:
         ("${node.output['k']}", "node", "node", (Step("key", "k"),)),
         ("${node.output['a-b c.d']}", "node", "node", (Step("key", "a-b c.d"),)),
         ("${node.output[0]}", "node", "node", (Step("index", 0),)),
-        ("${node.output.a[12]['k'].b}", "node", "node", (*[Step("word", "a"), Step("index", 12)], *[Step("key", "k"), Step("word", "b")])),
+        (
+            "${node.output.a[12]['k'].b}",
+            "node",
+            "node",
+            (*[Step("word", "a"), Step("index", 12)], *[Step("key", "k"), Step("word", "b")]),
+        ),
         ("${node.output.größe}", "node", "node", (Step("word", "größe"),)),
     ],
 )
@@ -58,7 +63,15 @@ def test_another_section_than_output_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["${node.output.my-key}", "${node.output.a b}", "${node.output[x]}", "${node.output[-1]}", "${node.output..a}", "${node.output['a}"]
+    "text",
+    [
+        "${node.output.my-key}",
+        "${node.output.a b}",
+        "${node.output[x]}",
+        "${node.output[-1]}",
+        "${node.output..a}",
+        "${node.output['a}",
+    ],
 )
 def test_a_path_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(FlowError, match="cannot be read") as caught:
@@ -114,6 +127,8 @@ def test_a_path_that_leads_nowhere_says_what_was_there(value: Any, text: str, hi
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize(("value", "is_mistaken"), [("see ${inputs.x}", True), ("${flow.x", True), ("a $5 note", False), (5, False)])
+@pytest.mark.parametrize(
+    ("value", "is_mistaken"), [("see ${inputs.x}", True), ("${flow.x", True), ("a $5 note", False), (5, False)]
+)
 def test_text_that_was_likely_meant_as_a_reference_is_noticed(value: Any, is_mistaken: bool) -> None:
     assert looks_mistaken(value) is is_mistaken

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.flows.building import Project, python, run, tool
 
 from pilothouse.core.errors import FlowError, UserError
 from pilothouse.flows.dag.variants import chosen, parse_variant
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.runner import FlowRunner
-
-from ..building import Project, python, run, tool
 
 FILES = {
     "plus.py": tool("plus", "value, by=1", "return value + by"),
@@ -24,7 +23,10 @@ def body(path: str, **inputs: Any) -> dict[str, Any]:
 
 
 def flow(project: Project, **variants: Any) -> Any:
-    first = {"default_variant_id": "one", "variants": {"one": body("plus.py"), "two": body("plus.py", by=2), "ten": body("times.py")}}
+    first = {
+        "default_variant_id": "one",
+        "variants": {"one": body("plus.py"), "two": body("plus.py", by=2), "ten": body("times.py")},
+    }
     return project.flow(
         [{"name": "first", "use_variants": True}, python("second", "plus.py", inputs={"value": "${first.output}"})],
         inputs={"x": "int"},
@@ -34,8 +36,12 @@ def flow(project: Project, **variants: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize(("choice", "expected"), [({}, 7), ({"first": "one"}, 7), ({"first": "two"}, 8), ({"first": "ten"}, 51)])
-def test_the_chosen_variant_runs_and_others_are_at_default(project: Project, choice: dict[str, str], expected: int) -> None:
+@pytest.mark.parametrize(
+    ("choice", "expected"), [({}, 7), ({"first": "one"}, 7), ({"first": "two"}, 8), ({"first": "ten"}, 51)]
+)
+def test_the_chosen_variant_runs_and_others_are_at_default(
+    project: Project, choice: dict[str, str], expected: int
+) -> None:
     assert run(flow(project), {"x": 5}, variants=choice).outputs == {"o": expected}
 
 
@@ -80,7 +86,12 @@ def test_an_unknown_choice_names_the_nearest(project: Project, choice: dict[str,
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("${a.b}", ("a", "b")), ("'${a.b}'", ("a", "b")), ('"${a.b.c}"', ("a", "b.c")), (" ${my node.v 1} ", ("my node", "v 1"))],
+    [
+        ("${a.b}", ("a", "b")),
+        ("'${a.b}'", ("a", "b")),
+        ('"${a.b.c}"', ("a", "b.c")),
+        (" ${my node.v 1} ", ("my node", "v 1")),
+    ],
 )
 def test_the_command_line_form(text: str, expected: tuple[str, str]) -> None:
     assert parse_variant(text) == expected
@@ -100,7 +111,10 @@ def test_another_form_is_refused(text: str) -> None:
         ({"first": {"default_variant_id": "one", "variants": {}}}, "has no variants"),
         ({"first": {"default_variant_id": "one", "variants": {"one": {}}}}, "has no node"),
         ({"first": {"default_variant_id": "one", "variants": {"one": body("nowhere.py")}}}, "does not exist"),
-        ({"frist": {"default_variant_id": "one", "variants": {"one": body("plus.py")}}}, "node_variants has none for it"),
+        (
+            {"frist": {"default_variant_id": "one", "variants": {"one": body("plus.py")}}},
+            "node_variants has none for it",
+        ),
         ({"first": {"default": "one", "variants": {"one": body("plus.py")}}}, "unknown key 'default'"),
     ],
 )

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, List, Optional, Union  # noqa: UP035 - the older forms must be understood too
 
 import pytest
+from tests.flows.building import FakeModels, Project, python, run, tool
 
 from pilothouse.core.errors import ConnectionFault, FlowError
 from pilothouse.flows.loader import load_flow
@@ -14,8 +15,6 @@ from pilothouse.flows.nodes.literals import CONVERTERS, kind_of, kind_of_text
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.models.secret import Secret
 from pilothouse.models.types import Connection
-
-from ..building import FakeModels, Project, python, run, tool
 
 EMPTY = inspect.Parameter.empty
 
@@ -58,7 +57,13 @@ def test_the_kind_of_a_parameter(annotation: Any, default: Any, kind: str) -> No
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("int", "int"), ("'float'", "double"), ("str | None", "string"), ("Optional[list]", "list"), ("typing.Optional[bool]", "bool")],
+    [
+        ("int", "int"),
+        ("'float'", "double"),
+        ("str | None", "string"),
+        ("Optional[list]", "list"),
+        ("typing.Optional[bool]", "bool"),
+    ],
 )
 def test_the_kind_of_an_annotation_in_text(text: str, kind: str) -> None:
     assert kind_of_text(text) == kind
@@ -108,7 +113,9 @@ def test_values_that_are_not_of_the_kind_are_refused(kind: str, value: Any) -> N
 
 def called(project: Project, parameters: str, inputs: dict[str, Any], head: str = "", **options: Any) -> Any:
     source = tool("f", parameters, "values = dict(locals()); return values", head=head)
-    result = run(project.flow([python("f", inputs=inputs)], outputs={"o": "${f.output}"}, files={"f.py": source}), **options)
+    result = run(
+        project.flow([python("f", inputs=inputs)], outputs={"o": "${f.output}"}, files={"f.py": source}), **options
+    )
     assert result.error is None, result.error
     return result.outputs["o"]
 
@@ -146,7 +153,12 @@ def test_annotations_that_name_nothing_are_read_as_text(project: Project) -> Non
 
 def test_a_literal_list_is_each_lines_own(project: Project) -> None:
     source = tool("f", "items: list, x: int", "items.append(x); return items")
-    path = project.flow([python("f", inputs={"items": [0], "x": "${inputs.x}"})], inputs={"x": "int"}, outputs={"o": "${f.output}"}, files={"f.py": source})
+    path = project.flow(
+        [python("f", inputs={"items": [0], "x": "${inputs.x}"})],
+        inputs={"x": "int"},
+        outputs={"o": "${f.output}"},
+        files={"f.py": source},
+    )
     runner = FlowRunner(load_flow(path)).open()
     assert [runner.run_line_sync({"x": x}).outputs["o"] for x in (1, 2)] == [[0, 1], [0, 2]]
 
@@ -168,15 +180,25 @@ def test_a_literal_list_is_each_lines_own(project: Project) -> None:
     ],
 )
 def test_a_flow_input_is_brought_to_its_type(project: Project, declared: str, value: Any, expected: Any) -> None:
-    path = project.flow([python("f", inputs={"v": "${inputs.x}"})], inputs={"x": declared}, outputs={"o": "${f.output}"}, files={"f.py": tool("f", "v", "return v")})
+    path = project.flow(
+        [python("f", inputs={"v": "${inputs.x}"})],
+        inputs={"x": declared},
+        outputs={"o": "${f.output}"},
+        files={"f.py": tool("f", "v", "return v")},
+    )
     result = run(path, {"x": value})
     assert result.outputs == {"o": expected}
     assert result.inputs == {"x": expected}
 
 
-@pytest.mark.parametrize(("declared", "value"), [("int", "five"), ("int", None), ("int", 1.5), ("bool", "yes"), ("list", "a"), ("double", "x")])
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [("int", "five"), ("int", None), ("int", 1.5), ("bool", "yes"), ("list", "a"), ("double", "x")],
+)
 def test_a_flow_input_of_another_type_fails_the_line_and_says_so(project: Project, declared: str, value: Any) -> None:
-    path = project.flow([python("f", inputs={"v": "${inputs.x}"})], inputs={"x": declared}, files={"f.py": tool("f", "v", "return v")})
+    path = project.flow(
+        [python("f", inputs={"v": "${inputs.x}"})], inputs={"x": declared}, files={"f.py": tool("f", "v", "return v")}
+    )
     result = run(path, {"x": value})
     assert result.status == "failed"
     assert result.error is not None
@@ -187,9 +209,15 @@ def test_a_flow_input_of_another_type_fails_the_line_and_says_so(project: Projec
 
 
 def test_defaults_apply_to_absent_inputs_only_and_null_is_no_default(project: Project) -> None:
-    inputs = {"a": {"type": "int", "default": "3"}, "b": {"type": "int", "default": None}, "h": {"type": "list", "is_chat_history": True}}
+    inputs = {
+        "a": {"type": "int", "default": "3"},
+        "b": {"type": "int", "default": None},
+        "h": {"type": "list", "is_chat_history": True},
+    }
     nodes = [python("f", inputs={"a": "${inputs.a}", "h": "${inputs.h}"})]
-    path = project.flow(nodes, inputs=inputs, outputs={"o": "${f.output}"}, files={"f.py": tool("f", "a, h", "return [a, h]")})
+    path = project.flow(
+        nodes, inputs=inputs, outputs={"o": "${f.output}"}, files={"f.py": tool("f", "a, h", "return [a, h]")}
+    )
     assert run(path, {"b": 1}).outputs == {"o": [3, []]}
     missing = run(path, {"a": 1})
     assert missing.error is not None
@@ -197,7 +225,9 @@ def test_defaults_apply_to_absent_inputs_only_and_null_is_no_default(project: Pr
 
 
 def test_inputs_that_the_flow_does_not_declare_are_left_aside(project: Project) -> None:
-    path = project.flow([python("f", inputs={"v": "${inputs.x}"})], inputs={"x": "int"}, files={"f.py": tool("f", "v", "return v")})
+    path = project.flow(
+        [python("f", inputs={"v": "${inputs.x}"})], inputs={"x": "int"}, files={"f.py": tool("f", "v", "return v")}
+    )
     assert run(path, {"x": 1, "other": 2}).inputs == {"x": 1}
 
 
@@ -205,7 +235,16 @@ HEAD = "class CustomConnection: ...\nclass AzureOpenAIConnection: ...\nclass Con
 MODELS = {"box": Connection(name="box", type="custom", configs={"url": "u"}, secrets={"key": Secret("hidden-secret")})}
 
 
-@pytest.mark.parametrize("annotation", ["CustomConnection", "'CustomConnection'", "Connection", "CustomConnection | None", "AzureOpenAIConnection | CustomConnection"])
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "CustomConnection",
+        "'CustomConnection'",
+        "Connection",
+        "CustomConnection | None",
+        "AzureOpenAIConnection | CustomConnection",
+    ],
+)
 def test_a_connection_typed_parameter_gets_the_connection(project: Project, annotation: str) -> None:
     source = tool("f", f"conn: {annotation}", "return [conn.configs['url'], conn.get('key')]", head=HEAD)
     path = project.flow([python("f", inputs={"conn": "box"})], outputs={"o": "${f.output}"}, files={"f.py": source})

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flows.building import FakeModels, Project, Request, answer, llm, python, run, tool
 
 from pilothouse.core.errors import ConnectionFault, FlowError, ModelError
 from pilothouse.flows.loader import load_flow
@@ -14,17 +15,19 @@ from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.models.types import ChatRequest, CompletionRequest, Connection, Message, ToolCall, Usage
 
-from ..building import FakeModels, Project, Request, answer, llm, python, run, tool
-
 FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
 TOOL = {"type": "function", "function": FUNCTION}
 AZURE = {"cloud": Connection(name="cloud", type="azure_open_ai", configs={"api_base": "http://a"})}
 
 
-def asked(project: Project, template: str = "user:\nhi\n", models: FakeModels | None = None, **node: Any) -> tuple[Request, LineResult]:
+def asked(
+    project: Project, template: str = "user:\nhi\n", models: FakeModels | None = None, **node: Any
+) -> tuple[Request, LineResult]:
     models = models or FakeModels()
     inputs = node.pop("inputs", {})
-    path = project.flow([llm("ask", inputs=inputs, **node)], outputs={"o": "${ask.output}"}, files={"ask.jinja2": template})
+    path = project.flow(
+        [llm("ask", inputs=inputs, **node)], outputs={"o": "${ask.output}"}, files={"ask.jinja2": template}
+    )
     result = run(path, models=models)
     assert result.error is None, result.error
     return models.fake.requests[0], result
@@ -74,7 +77,9 @@ def test_nothing_that_was_not_said_is_sent(project: Project) -> None:
         ({"max_completion_tokens": 5}, "extra", {"max_completion_tokens": 5}),
     ],
 )
-def test_parameters_are_sent_in_their_types(project: Project, inputs: dict[str, Any], field: str, expected: Any) -> None:
+def test_parameters_are_sent_in_their_types(
+    project: Project, inputs: dict[str, Any], field: str, expected: Any
+) -> None:
     request, _ = asked(project, inputs=inputs)
     assert getattr(request, field) == expected
 
@@ -92,7 +97,10 @@ def test_a_json_schema_is_sent(project: Project) -> None:
         ({"tools": [{"type": "function"}]}, r"tools\[0\] has no 'function'"),
         ({"tools": [5]}, r"tools\[0\] is not a mapping"),
         ({"functions": [{"name": "f"}]}, r"functions\[0\] has no 'parameters'"),
-        ({"functions": [{"name": "f", "parameters": {"type": "string", "properties": {}}}]}, "not the JSON schema of an object"),
+        (
+            {"functions": [{"name": "f", "parameters": {"type": "string", "properties": {}}}]},
+            "not the JSON schema of an object",
+        ),
         ({"tool_choice": {"type": "function"}}, "tool_choice has no 'function'"),
         ({"function_call": {}}, None),
         ({"function_call": {"nme": "f"}}, "function_call has no 'name'"),
@@ -102,7 +110,9 @@ def test_a_json_schema_is_sent(project: Project) -> None:
         ({"temperature": []}, "'temperature'"),
     ],
 )
-def test_parameters_of_a_wrong_form_are_refused_at_load(project: Project, inputs: dict[str, Any], message: str | None) -> None:
+def test_parameters_of_a_wrong_form_are_refused_at_load(
+    project: Project, inputs: dict[str, Any], message: str | None
+) -> None:
     path = project.flow([llm("ask", inputs=inputs)], files={"ask.jinja2": "user:\nhi\n"})
     if message is None:
         assert load_flow(path).nodes
@@ -113,7 +123,9 @@ def test_parameters_of_a_wrong_form_are_refused_at_load(project: Project, inputs
 
 def test_parameters_may_be_references_and_are_checked_when_they_are_known(project: Project) -> None:
     models = FakeModels()
-    path = project.flow([llm("ask", inputs={"temperature": "${inputs.t}"})], inputs={"t": "object"}, files={"ask.jinja2": "user:\nhi\n"})
+    path = project.flow(
+        [llm("ask", inputs={"temperature": "${inputs.t}"})], inputs={"t": "object"}, files={"ask.jinja2": "user:\nhi\n"}
+    )
     assert run(path, {"t": "0.5"}, models=models).status == "completed"
     assert models.fake.requests[0].temperature == 0.5
     failed = run(path, {"t": "warm"}, models=models)
@@ -135,8 +147,12 @@ def test_parameters_may_be_references_and_are_checked_when_they_are_known(projec
         ("fake", {"model": ""}, ""),
     ],
 )
-def test_azure_calls_by_deployment_and_the_others_by_model(project: Project, connection: str, inputs: dict[str, Any], model: str) -> None:
-    request, _ = asked(project, models=FakeModels(connections=AZURE), connection=connection, inputs={"model": "", **inputs})
+def test_azure_calls_by_deployment_and_the_others_by_model(
+    project: Project, connection: str, inputs: dict[str, Any], model: str
+) -> None:
+    request, _ = asked(
+        project, models=FakeModels(connections=AZURE), connection=connection, inputs={"model": "", **inputs}
+    )
     assert request.model == model
 
 
@@ -172,7 +188,9 @@ def test_an_answer_with_tools_is_the_message(project: Project) -> None:
 
 def test_an_answer_with_functions_is_the_message(project: Project) -> None:
     def reply(_: Request) -> Any:
-        return answer(message=Message(role="assistant", content="x", function_call=ToolCall(id="", name="f", arguments="{}")))
+        return answer(
+            message=Message(role="assistant", content="x", function_call=ToolCall(id="", name="f", arguments="{}"))
+        )
 
     _, result = asked(project, models=FakeModels(reply), inputs={"functions": [FUNCTION]})
     assert result.outputs["o"]["function_call"] == {"name": "f", "arguments": "{}"}
@@ -187,9 +205,18 @@ def test_tools_win_over_functions(project: Project) -> None:
 
 
 def test_a_property_of_a_tool_call_can_be_read_by_the_next_node(project: Project) -> None:
-    nodes = [llm("ask", inputs={"tools": [TOOL]}), python("f", inputs={"arguments": "${ask.output.tool_calls[0].function.arguments}"})]
-    path = project.flow(nodes, outputs={"o": "${f.output}"}, files={"ask.jinja2": "user:\nhi\n", "f.py": tool("f", "arguments", "return arguments")})
-    assert run(path, models=FakeModels(calls)).outputs == {"o": {"a": 1}} or run(path, models=FakeModels(calls)).outputs == {"o": '{"a": 1}'}
+    nodes = [
+        llm("ask", inputs={"tools": [TOOL]}),
+        python("f", inputs={"arguments": "${ask.output.tool_calls[0].function.arguments}"}),
+    ]
+    path = project.flow(
+        nodes,
+        outputs={"o": "${f.output}"},
+        files={"ask.jinja2": "user:\nhi\n", "f.py": tool("f", "arguments", "return arguments")},
+    )
+    assert run(path, models=FakeModels(calls)).outputs == {"o": {"a": 1}} or run(
+        path, models=FakeModels(calls)
+    ).outputs == {"o": '{"a": 1}'}
 
 
 @pytest.mark.parametrize("stream", [True, "true"])

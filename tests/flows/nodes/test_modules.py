@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flows.building import Project, python, run, tool
 
 from pilothouse.core.errors import FlowError, UserCodeError
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.runner import FlowRunner
-
-from ..building import Project, python, run, tool
 
 
 def flow(folder: Path, head: str, body: str, files: dict[str, str], parameters: str = "") -> Path:
@@ -29,7 +28,12 @@ def output(path: Path) -> Any:
 
 def test_two_flows_may_have_files_of_one_name(tmp_path: Path) -> None:
     paths = [
-        flow(tmp_path / name, "from helper import NAME\nimport helper", "return NAME + helper.NAME", {"helper.py": f"NAME = '{name}'"})
+        flow(
+            tmp_path / name,
+            "from helper import NAME\nimport helper",
+            "return NAME + helper.NAME",
+            {"helper.py": f"NAME = '{name}'"},
+        )
         for name in ("a", "b")
     ]
     runners = [FlowRunner(load_flow(path)).open() for path in paths]
@@ -40,7 +44,8 @@ def test_two_flows_may_have_files_of_one_name(tmp_path: Path) -> None:
 def test_files_imported_late_are_the_flows_own_in_any_thread(tmp_path: Path) -> None:
     body = "from helper import NAME; return NAME"
     runners = [
-        FlowRunner(load_flow(flow(tmp_path / name, "", body, {"helper.py": f"NAME = '{name}'"}))).open() for name in ("a", "b", "c")
+        FlowRunner(load_flow(flow(tmp_path / name, "", body, {"helper.py": f"NAME = '{name}'"}))).open()
+        for name in ("a", "b", "c")
     ]
     found: dict[int, set[str]] = {index: set() for index in range(3)}
 
@@ -58,7 +63,12 @@ def test_files_imported_late_are_the_flows_own_in_any_thread(tmp_path: Path) -> 
 
 def test_opening_many_flows_at_once_keeps_them_apart(tmp_path: Path) -> None:
     paths = [
-        flow(tmp_path / str(number), "import importlib\nhelper = importlib.import_module('helper')", "return helper.NUMBER", {"helper.py": f"NUMBER = {number}"})
+        flow(
+            tmp_path / str(number),
+            "import importlib\nhelper = importlib.import_module('helper')",
+            "return helper.NUMBER",
+            {"helper.py": f"NUMBER = {number}"},
+        )
         for number in range(8)
     ]
     found: dict[int, int] = {}
@@ -119,7 +129,9 @@ def test_a_failed_import_leaves_path_and_folder_as_they_were(tmp_path: Path) -> 
 
 
 def test_what_the_file_raises_is_the_users_with_its_own_frames(tmp_path: Path) -> None:
-    path = flow(tmp_path / "flow", "import helper", "return 1", {"helper.py": "def f():\n    raise KeyError('gone')\nf()\n"})
+    path = flow(
+        tmp_path / "flow", "import helper", "return 1", {"helper.py": "def f():\n    raise KeyError('gone')\nf()\n"}
+    )
     with pytest.raises(UserCodeError, match="KeyError: 'gone'") as caught:
         FlowRunner(load_flow(path)).open()
     trace = caught.value.traceback
@@ -129,7 +141,9 @@ def test_what_the_file_raises_is_the_users_with_its_own_frames(tmp_path: Path) -
     assert "importlib" not in trace
 
 
-@pytest.mark.parametrize("text", ["raise SystemExit(3)", "raise RecursionError", "import nothing_like_this_exists", "x = ("])
+@pytest.mark.parametrize(
+    "text", ["raise SystemExit(3)", "raise RecursionError", "import nothing_like_this_exists", "x = ("]
+)
 def test_a_helper_that_cannot_be_imported_is_told(tmp_path: Path, text: str) -> None:
     path = flow(tmp_path / "flow", "import helper", "return 1", {"helper.py": text})
     with pytest.raises(UserCodeError, match="cannot be imported"):
@@ -151,7 +165,10 @@ def test_libraries_win_where_they_must(tmp_path: Path) -> None:
 
 def test_dataclasses_and_pickles_of_the_flows_classes_work(tmp_path: Path) -> None:
     head = "from __future__ import annotations\nimport pickle\nfrom dataclasses import dataclass\nfrom typing import ClassVar\n\n@dataclass\nclass Point:\n    x: int\n    kind: ClassVar[str] = 'p'\n"
-    files = {"main.py": head + "from pilothouse import tool\n@tool\ndef main():\n    return pickle.loads(pickle.dumps(Point(3))).x\n"}
+    files = {
+        "main.py": head
+        + "from pilothouse import tool\n@tool\ndef main():\n    return pickle.loads(pickle.dumps(Point(3))).x\n"
+    }
     path = Project(tmp_path / "flow").flow([python("main")], outputs={"o": "${main.output}"}, files=files)
     assert output(path) == 3
 

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.flows.building import Project, run, write
 
 from pilothouse.core.errors import FlowError, UserCodeError
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.nodes import packages
 from pilothouse.flows.runner import FlowRunner
-
-from ..building import Project, run, write
 
 MODULE = """
     class PromptTemplate(str): ...
@@ -70,7 +69,9 @@ def node(tool: str, inputs: dict[str, object], kind: str = "python", path: str |
 
 def flow(project: Project, item: dict[str, object]) -> Path:
     files = {"ask.jinja2": "user:\n{{ q }}\n"}
-    return project.flow([item], inputs={"q": {"type": "string", "default": "hi"}}, outputs={"o": "${n.output}"}, files=files)
+    return project.flow(
+        [item], inputs={"q": {"type": "string", "default": "hi"}}, outputs={"o": "${n.output}"}, files=files
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,9 @@ def flow(project: Project, item: dict[str, object]) -> Path:
         ("acme.count", {"start": "5", "by": 2}, 7),
     ],
 )
-def test_a_function_or_method_of_a_package_runs(project: Project, tool: str, inputs: dict[str, object], expected: object) -> None:
+def test_a_function_or_method_of_a_package_runs(
+    project: Project, tool: str, inputs: dict[str, object], expected: object
+) -> None:
     result = run(flow(project, node(tool, inputs)))
     assert result.error is None, result.error
     assert result.outputs == {"o": expected}

@@ -6,12 +6,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from tests.flows.building import Project, python, tool
 
 from pilothouse.core.errors import FlowError
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.nodes.sources import ToolSignature, read_tool
-
-from ..building import Project, python, tool
 
 
 def read(tmp_path: Path, text: str) -> ToolSignature:
@@ -50,7 +49,9 @@ def test_its_parameters_are_read(tmp_path: Path) -> None:
 
 
 def test_a_method_takes_what_its_constructor_takes_too(tmp_path: Path) -> None:
-    found = read(tmp_path, "class C:\n    def __init__(self, url: str): ...\n    @tool\n    def f(self, text: str): ...")
+    found = read(
+        tmp_path, "class C:\n    def __init__(self, url: str): ...\n    @tool\n    def f(self, text: str): ..."
+    )
     assert (found.name, found.owner) == ("f", "C")
     assert [item.name for item in found.parameters] == ["url", "text"]
 
@@ -79,7 +80,8 @@ def test_a_file_that_is_not_python_is_refused_with_its_line(tmp_path: Path, text
 
 
 @pytest.mark.parametrize(
-    "line", ["from promptflow import tool", "from promptflow.core import tool", "import promptflow.tool", "import promptflow"]
+    "line",
+    ["from promptflow import tool", "from promptflow.core import tool", "import promptflow.tool", "import promptflow"],
 )
 def test_a_file_that_imports_prompt_flow_says_what_to_write(project: Project, line: str) -> None:
     project.flow([python("f")], files={"f.py": f"import os\n{line}\n@tool\ndef f(): ...\n"})

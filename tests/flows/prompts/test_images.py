@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flows.building import FakeModels, Project, llm, python, run, tool
 
 from pilothouse.core.errors import DataError
 from pilothouse.flows.prompts.images import Image, load_image, load_images, plain
 from pilothouse.models.types import ChatRequest, ImagePart, TextPart
-
-from ..building import FakeModels, Project, llm, python, run, tool
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 TEXT = base64.b64encode(PNG).decode()
@@ -40,7 +39,9 @@ def folder(tmp_path: Path) -> Path:
         ({"type": "image_file", "image_file": {"path": "cat.png"}}, PNG, "image/png", None),
     ],
 )
-def test_every_form_of_an_image_is_read(folder: Path, value: Any, data: bytes, media_type: str, url: str | None) -> None:
+def test_every_form_of_an_image_is_read(
+    folder: Path, value: Any, data: bytes, media_type: str, url: str | None
+) -> None:
     image = load_image(value, folder)
     assert isinstance(image, Image)
     assert (bytes(image), image.mime_type, image.source_url) == (data, media_type, url)
@@ -48,7 +49,16 @@ def test_every_form_of_an_image_is_read(folder: Path, value: Any, data: bytes, m
 
 
 @pytest.mark.parametrize(
-    "value", [{"a": 1}, "nowhere.png", "../secret.png", "/etc/hostname", {"data:image/png;path": "../x"}, {"data:image/png;base64": "%%%"}, "a\x00b"]
+    "value",
+    [
+        {"a": 1},
+        "nowhere.png",
+        "../secret.png",
+        "/etc/hostname",
+        {"data:image/png;path": "../x"},
+        {"data:image/png;base64": "%%%"},
+        "a\x00b",
+    ],
 )
 def test_what_is_no_image_or_outside_the_flow_is_refused(folder: Path, value: Any) -> None:
     with pytest.raises(DataError):
@@ -75,8 +85,13 @@ def test_a_tool_gets_the_bytes_and_the_record_keeps_json(project: Project) -> No
     project.folder.mkdir()
     (project.folder / "cat.png").write_bytes(PNG)
     nodes = [python("size", inputs={"image": "${inputs.image}"}), python("same", inputs={"image": "${inputs.image}"})]
-    files = {"size.py": tool("size", "image", "return [len(image), image.mime_type]"), "same.py": tool("same", "image", "return image")}
-    path = project.flow(nodes, inputs={"image": "image"}, outputs={"size": "${size.output}", "same": "${same.output}"}, files=files)
+    files = {
+        "size.py": tool("size", "image", "return [len(image), image.mime_type]"),
+        "same.py": tool("same", "image", "return image"),
+    }
+    path = project.flow(
+        nodes, inputs={"image": "image"}, outputs={"size": "${size.output}", "same": "${same.output}"}, files=files
+    )
     result = run(path, {"image": {"data:image/png;path": "cat.png"}})
     assert result.outputs == {"size": [len(PNG), "image/png"], "same": {"data:image/png;base64": TEXT}}
     assert result.inputs == {"image": {"data:image/png;path": "cat.png"}}
@@ -103,7 +118,9 @@ def test_a_literal_image_of_a_template_is_loaded(project: Project) -> None:
     models = FakeModels()
     project.folder.mkdir()
     (project.folder / "cat.png").write_bytes(PNG)
-    path = project.flow([llm("ask", inputs={"picture": "cat.png"})], files={"ask.jinja2": "user:\n![image]({{ picture }})\n"})
+    path = project.flow(
+        [llm("ask", inputs={"picture": "cat.png"})], files={"ask.jinja2": "user:\n![image]({{ picture }})\n"}
+    )
     assert run(path, models=models).status == "completed"
     request = models.fake.requests[0]
     assert isinstance(request, ChatRequest)
@@ -127,7 +144,9 @@ def test_a_list_of_texts_and_images_is_shown_line_by_line(project: Project) -> N
 
 
 def test_an_image_that_cannot_be_read_fails_its_line(project: Project) -> None:
-    path = project.flow([python("f", inputs={"i": "${inputs.i}"})], inputs={"i": "image"}, files={"f.py": tool("f", "i", "return 1")})
+    path = project.flow(
+        [python("f", inputs={"i": "${inputs.i}"})], inputs={"i": "image"}, files={"f.py": tool("f", "i", "return 1")}
+    )
     result = run(path, {"i": "../../etc/passwd"})
     assert result.error is not None
     assert "outside the flow's folder" in result.error.message

@@ -55,7 +55,9 @@ def test_messages(text: str, expected: list[tuple[str, str]]) -> None:
     assert pairs(text) == expected
 
 
-@pytest.mark.parametrize("text", ["hi", "hi\nuser:\nthere", "system\nhi", "user: hi", "user:", "- user:\nx", "> system:\nx"])
+@pytest.mark.parametrize(
+    "text", ["hi", "hi\nuser:\nthere", "system\nhi", "user: hi", "user:", "- user:\nx", "> system:\nx"]
+)
 def test_a_prompt_that_begins_with_no_role_is_refused(text: str) -> None:
     with pytest.raises(FlowError, match="begins with a role") as caught:
         split(text)
@@ -70,7 +72,25 @@ def test_an_empty_prompt_is_refused(text: str) -> None:
 
 
 PIECES = st.sampled_from(
-    ["user", "System", "tool", "assistant", "function", ":", "\n", "\n\n", " ", "\t", "#", "##", "x", "name", "\r\n", "user:\n", "# system:\n"]
+    [
+        "user",
+        "System",
+        "tool",
+        "assistant",
+        "function",
+        ":",
+        "\n",
+        "\n\n",
+        " ",
+        "\t",
+        "#",
+        "##",
+        "x",
+        "name",
+        "\r\n",
+        "user:\n",
+        "# system:\n",
+    ]
 )
 
 
@@ -109,7 +129,9 @@ def test_other_messages_may_have_a_name() -> None:
 
 
 def test_a_tool_message_names_its_call() -> None:
-    assert split("tool:\n## tool_call_id:\ncall_1\n## content:\n42") == (Message(role="tool", tool_call_id="call_1", content="42"),)
+    assert split("tool:\n## tool_call_id:\ncall_1\n## content:\n42") == (
+        Message(role="tool", tool_call_id="call_1", content="42"),
+    )
     with pytest.raises(FlowError, match="id of the call"):
         split("tool:\n42")
 
@@ -124,7 +146,9 @@ def test_a_tool_message_names_its_call() -> None:
 )
 def test_tool_calls_of_an_assistant_are_read(listed: str) -> None:
     messages = split(f"assistant:\n## tool_calls:\n{listed}\n\nuser:\nthanks")
-    assert messages[0] == Message(role="assistant", tool_calls=(ToolCall(id="c1", name="f", arguments='{"a": [1, 2]}'),))
+    assert messages[0] == Message(
+        role="assistant", tool_calls=(ToolCall(id="c1", name="f", arguments='{"a": [1, 2]}'),)
+    )
     assert messages[1].text == "thanks"
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flows.building import Project, prompt, run
 
 from pilothouse.core.errors import FlowError
 from pilothouse.flows.prompts.templates import Template, read_template
 from pilothouse.flows.settings import FlowSettings
-
-from ..building import Project, prompt, run
 
 PLACE = Path("ask.jinja2")
 

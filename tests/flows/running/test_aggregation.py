@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.flows.building import FakeModels, Project, aggregate, llm, python, run_lines, tool
 
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.recording import log_metric
@@ -16,19 +17,23 @@ from pilothouse.flows.results import AggregationResult, LineResult
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.models.types import Usage
 
-from ..building import FakeModels, Project, aggregate, llm, python, run_lines, tool
-
 LOG = "from pilothouse import log_metric"
 ECHO = tool("echo", "value", "return value")
 
 
-def flow(project: Project, body: str, inputs: dict[str, str], *, nodes: list[dict[str, Any]] | None = None, **files: str) -> Path:
+def flow(
+    project: Project, body: str, inputs: dict[str, str], *, nodes: list[dict[str, Any]] | None = None, **files: str
+) -> Path:
     total = python("total", inputs=inputs, aggregation=True)
     return project.flow(
         [*(nodes if nodes is not None else [python("echo", inputs={"value": "${inputs.x}"})]), total],
         inputs={"x": "int"},
         outputs={"o": "${echo.output}"} if nodes is None else {},
-        files={"echo.py": ECHO, "total.py": tool("total", ", ".join(inputs), body, head=LOG), **{f"{k}.py": v for k, v in files.items()}},
+        files={
+            "echo.py": ECHO,
+            "total.py": tool("total", ", ".join(inputs), body, head=LOG),
+            **{f"{k}.py": v for k, v in files.items()},
+        },
     )
 
 
@@ -43,7 +48,11 @@ def test_inputs_and_outputs_arrive_as_lists_in_input_order(project: Project) -> 
 
 def test_defect_1_of_prompt_flow_lists_stay_aligned_after_a_resume(project: Project) -> None:
     """5 rows, row 0 fails, is run again and arrives last: prompt flow mismatches 5 of 5."""
-    path = flow(project, "log_metric('mismatched', sum(x != y for x, y in zip(xs, ys))); return xs", {"xs": "${inputs.x}", "ys": "${echo.output}"})
+    path = flow(
+        project,
+        "log_metric('mismatched', sum(x != y for x, y in zip(xs, ys))); return xs",
+        {"xs": "${inputs.x}", "ys": "${echo.output}"},
+    )
     lines = run_lines(path, [{"x": x} for x in range(5)])
     old_then_new = [*lines[1:], lines[0]]
     made = asyncio.run(FlowRunner(load_flow(path)).aggregate(old_then_new))
@@ -67,7 +76,13 @@ def test_failed_lines_are_left_aside_and_bypassed_nodes_keep_their_place(project
         python("echo", "divide.py", inputs={"value": "${inputs.x}"}),
         python("maybe", "echo.py", inputs={"value": "${echo.output}"}, activate={"when": "${inputs.x}", "is": 2}),
     ]
-    path = flow(project, "return [xs, ms]", {"xs": "${inputs.x}", "ms": "${maybe.output}"}, nodes=nodes, divide=tool("divide", "value", "return 10 / value"))
+    path = flow(
+        project,
+        "return [xs, ms]",
+        {"xs": "${inputs.x}", "ms": "${maybe.output}"},
+        nodes=nodes,
+        divide=tool("divide", "value", "return 10 / value"),
+    )
     made = aggregate(path, [{"x": x} for x in (0, 1, 2, 0, 5)])
     assert made.nodes[0].output == [[1, 2, 5], [None, 5.0, None]]
     assert made.lines == 3
@@ -106,14 +121,26 @@ def test_aggregation_nodes_may_read_each_other(project: Project) -> None:
         python("echo", inputs={"value": "${inputs.x}"}),
         python("mean", "mean.py", inputs={"xs": "${echo.output}"}, aggregation=True),
     ]
-    path = flow(project, "log_metric('spread', max(abs(x - mean) for x in xs))", {"xs": "${inputs.x}", "mean": "${mean.output}"}, nodes=nodes, mean=tool("mean", "xs", "return sum(xs) / len(xs)"))
+    path = flow(
+        project,
+        "log_metric('spread', max(abs(x - mean) for x in xs))",
+        {"xs": "${inputs.x}", "mean": "${mean.output}"},
+        nodes=nodes,
+        mean=tool("mean", "xs", "return sum(xs) / len(xs)"),
+    )
     assert aggregate(path, [{"x": 1}, {"x": 2}, {"x": 6}]).metrics == {"spread": 3.0}
 
 
 def test_activate_works_among_aggregation_nodes(project: Project) -> None:
     nodes = [
         python("echo", inputs={"value": "${inputs.x}"}),
-        python("first", "echo.py", inputs={"value": "${echo.output}"}, aggregation=True, activate={"when": "${inputs.x}", "is": [1, 2]}),
+        python(
+            "first",
+            "echo.py",
+            inputs={"value": "${echo.output}"},
+            aggregation=True,
+            activate={"when": "${inputs.x}", "is": [1, 2]},
+        ),
     ]
     path = flow(project, "return first", {"first": "${first.output}"}, nodes=nodes)
     assert [node.status for node in aggregate(path, [{"x": 1}, {"x": 2}]).nodes] == ["completed", "completed"]
@@ -128,7 +155,9 @@ def test_what_is_a_number_becomes_one(project: Project, value: str, number: floa
 
 @pytest.mark.parametrize("value", ["'high'", "None", "[1]", "{}"])
 def test_what_is_no_number_fails_in_the_users_file(project: Project, value: str) -> None:
-    made = aggregate(flow(project, f"log_metric('before', 1); log_metric('m', {value})", {"xs": "${inputs.x}"}), [{"x": 1}])
+    made = aggregate(
+        flow(project, f"log_metric('before', 1); log_metric('m', {value})", {"xs": "${inputs.x}"}), [{"x": 1}]
+    )
     assert made.error is not None
     assert "the metric 'm' is not a number" in made.error.message
     assert "total.py" in (made.error.traceback or "")
@@ -136,14 +165,23 @@ def test_what_is_no_number_fails_in_the_users_file(project: Project, value: str)
 
 
 def test_a_metric_logged_again_keeps_the_last_value_and_is_noted(project: Project) -> None:
-    made = aggregate(flow(project, "log_metric('m', 1, variant_id='a'); log_metric('m', 2, 'b'); log_metric('n', 1); log_metric('n', 1)", {"xs": "${inputs.x}"}), [{"x": 1}])
+    made = aggregate(
+        flow(
+            project,
+            "log_metric('m', 1, variant_id='a'); log_metric('m', 2, 'b'); log_metric('n', 1); log_metric('n', 1)",
+            {"xs": "${inputs.x}"},
+        ),
+        [{"x": 1}],
+    )
     assert made.metrics == {"m": 2.0, "n": 1.0}
     assert made.notes == ("the metric 'm' was logged again for the variant 'b': the last value counts",)
 
 
 def test_a_metric_logged_for_a_line_is_not_kept_and_noted_once(project: Project) -> None:
     source = tool("echo", "value", "log_metric('m', 1); log_metric('m', 2); return value", head=LOG)
-    path = project.flow([python("echo", inputs={"value": "${inputs.x}"})], inputs={"x": "int"}, files={"echo.py": source})
+    path = project.flow(
+        [python("echo", inputs={"value": "${inputs.x}"})], inputs={"x": "int"}, files={"echo.py": source}
+    )
     (line,) = run_lines(path, [{"x": 1}])
     assert line.notes == ("the metric 'm' was logged outside an aggregation node and is not kept",)
 
@@ -156,7 +194,11 @@ def test_metrics_of_runs_side_by_side_stay_apart(tmp_path: Path) -> None:
     async def go() -> list[AggregationResult]:
         runners = []
         for number in range(4):
-            path = flow(Project(tmp_path / str(number)), f"import time; log_metric('m', {number}); time.sleep(0.01); log_metric('n', {number})", {"xs": "${inputs.x}"})
+            path = flow(
+                Project(tmp_path / str(number)),
+                f"import time; log_metric('m', {number}); time.sleep(0.01); log_metric('n', {number})",
+                {"xs": "${inputs.x}"},
+            )
             runners.append(FlowRunner(load_flow(path)).open())
         line = LineResult(status="completed", inputs={"x": 1})
         return await asyncio.gather(*(runner.aggregate([line]) for runner in runners))
@@ -190,15 +232,24 @@ def test_an_async_or_llm_aggregation_works_and_its_tokens_count(project: Project
         python("echo", inputs={"value": "${inputs.x}"}),
         llm("judge", inputs={"answers": "${echo.output}"}, aggregation=True),
     ]
-    files = {"echo.py": ECHO, "judge.jinja2": "user:\n{{ answers | join(', ') }}\n", "log.py": tool("log", "text", "log_metric('length', len(text))", head=LOG).replace("def log", "async def log")}
-    path = project.flow([*nodes, python("log", inputs={"text": "${judge.output}"}, aggregation=True)], inputs={"x": "int"}, files=files)
+    files = {
+        "echo.py": ECHO,
+        "judge.jinja2": "user:\n{{ answers | join(', ') }}\n",
+        "log.py": tool("log", "text", "log_metric('length', len(text))", head=LOG).replace("def log", "async def log"),
+    }
+    path = project.flow(
+        [*nodes, python("log", inputs={"text": "${judge.output}"}, aggregation=True)], inputs={"x": "int"}, files=files
+    )
     made = aggregate(path, [{"x": 1}, {"x": 2}], models=FakeModels())
     assert made.metrics == {"length": 4.0}
     assert made.usage == Usage(input_tokens=10, output_tokens=2)
 
 
 def test_the_runner_says_which_nodes_aggregation_reads(project: Project) -> None:
-    nodes = [python("echo", inputs={"value": "${inputs.x}"}), python("other", "echo.py", inputs={"value": "${echo.output}"})]
+    nodes = [
+        python("echo", inputs={"value": "${inputs.x}"}),
+        python("other", "echo.py", inputs={"value": "${echo.output}"}),
+    ]
     path = flow(project, "return 1", {"xs": "${inputs.x}", "ys": "${other.output.a}"}, nodes=nodes)
     assert FlowRunner(load_flow(path)).needs_for_aggregation == ("other",)
 

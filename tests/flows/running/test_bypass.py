@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flows.building import FakeModels, Project, llm, prompt, python, run, tool
 
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.results import LineResult
 from pilothouse.flows.runner import FlowRunner
-
-from ..building import FakeModels, Project, llm, prompt, python, run, tool
 
 FILES = {
     "echo.py": tool("echo", "value", "return value"),
@@ -49,8 +48,14 @@ def flow(project: Project, *nodes: dict[str, Any], **outputs: str) -> Path:
         ("1", 1, False),
     ],
 )
-def test_rule_1_runs_if_and_only_if_the_values_are_equal(project: Project, expected: Any, given: Any, runs: bool) -> None:
-    path = flow(project, python("a", "echo.py", inputs={"value": "ran"}, activate=when("${inputs.x}", expected)), o="${a.output}")
+def test_rule_1_runs_if_and_only_if_the_values_are_equal(
+    project: Project, expected: Any, given: Any, runs: bool
+) -> None:
+    path = flow(
+        project,
+        python("a", "echo.py", inputs={"value": "ran"}, activate=when("${inputs.x}", expected)),
+        o="${a.output}",
+    )
     result = run(path, {"x": given})
     assert statuses(result) == {"a": "completed" if runs else "bypassed"}
     assert result.outputs == {"o": "ran" if runs else None}
@@ -87,7 +92,13 @@ def test_rule_2_bypasses_a_node_whose_references_were_all_bypassed(project: Proj
         python("d", "echo.py", inputs={"value": "${inputs.x}"}),
         python("e", "echo.py", inputs={"value": 5}),
     )
-    assert statuses(run(path, {"x": 2})) == {"a": "bypassed", "b": "bypassed", "c": "bypassed", "d": "completed", "e": "completed"}
+    assert statuses(run(path, {"x": 2})) == {
+        "a": "bypassed",
+        "b": "bypassed",
+        "c": "bypassed",
+        "d": "completed",
+        "e": "completed",
+    }
 
 
 def test_rule_2_runs_a_node_of_which_one_reference_was_not_bypassed(project: Project) -> None:
@@ -189,7 +200,11 @@ def test_the_same_rules_hold_where_lines_run_in_one_thread(project: Project) -> 
 
 @pytest.mark.parametrize("reference", ["${a.output.missing}", "${a.output[3]}"])
 def test_a_condition_that_leads_nowhere_fails_the_node(project: Project, reference: str) -> None:
-    path = flow(project, python("a", "echo.py", inputs={"value": {"k": 1}}), python("b", "echo.py", inputs={"value": 1}, activate=when(reference, 1)))
+    path = flow(
+        project,
+        python("a", "echo.py", inputs={"value": {"k": 1}}),
+        python("b", "echo.py", inputs={"value": 1}, activate=when(reference, 1)),
+    )
     result = run(path, {"x": 1})
     assert result.error is not None
     assert (result.error.node, result.error.type) == ("b", "FlowError")
@@ -197,7 +212,12 @@ def test_a_condition_that_leads_nowhere_fails_the_node(project: Project, referen
 
 
 def test_a_comparison_that_raises_is_the_users_failure(project: Project) -> None:
-    odd = tool("odd", "", "return Odd()", head="class Odd:\n    def __eq__(self, other):\n        raise RuntimeError('never equal')\n    __hash__ = None")
+    odd = tool(
+        "odd",
+        "",
+        "return Odd()",
+        head="class Odd:\n    def __eq__(self, other):\n        raise RuntimeError('never equal')\n    __hash__ = None",
+    )
     nodes = [python("odd"), python("b", "echo.py", inputs={"value": 1}, activate=when("${odd.output}", 1))]
     result = run(project.flow(nodes, files={**FILES, "odd.py": odd}))
     assert result.error is not None

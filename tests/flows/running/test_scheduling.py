@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flows.building import FakeModels, Project, answer, llm, prompt, python, run, tool
 
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.settings import FlowSettings
-
-from ..building import FakeModels, Project, answer, llm, prompt, python, run, tool
 
 ECHO = tool("echo", "value", "return value")
 # Waits until `count` tools are inside at once: only side by side can they pass.
@@ -31,7 +31,10 @@ def runner(path: Path, **options: Any) -> FlowRunner:
 def meeting(project: Project, count: int) -> Path:
     nodes = [python(f"n{number}", "meet.py", inputs={"count": count}) for number in range(count)]
     nodes.append(python("last", "count.py", inputs={f"v{number}": f"${{n{number}.output}}" for number in range(count)}))
-    files = {"meet.py": tool("meet", "count: int", "barrier(count).wait(); return 1", head=MEET), "count.py": tool("total", "**values", "return sum(values.values())")}
+    files = {
+        "meet.py": tool("meet", "count: int", "barrier(count).wait(); return 1", head=MEET),
+        "count.py": tool("total", "**values", "return sum(values.values())"),
+    }
     return project.flow(nodes, outputs={"o": "${last.output}"}, files=files)
 
 
@@ -62,7 +65,11 @@ def test_branches_do_not_wait_for_each_other(project: Project) -> None:
     head = "import threading\nDONE = threading.Event()"
     wait = "import gate\n" + tool("wait", "", "return gate.DONE.wait(20)")
     opener = "import gate\n" + tool("open_gate", "value", "gate.DONE.set(); return value")
-    nodes = [python("wait"), python("a", "echo.py", inputs={"value": 1}), python("b", "open.py", inputs={"value": "${a.output}"})]
+    nodes = [
+        python("wait"),
+        python("a", "echo.py", inputs={"value": 1}),
+        python("b", "open.py", inputs={"value": "${a.output}"}),
+    ]
     files = {"gate.py": head, "wait.py": wait, "echo.py": ECHO, "open.py": opener}
     assert run(project.flow(nodes, outputs={"o": "${wait.output}"}, files=files)).outputs == {"o": True}
 
@@ -70,7 +77,9 @@ def test_branches_do_not_wait_for_each_other(project: Project) -> None:
 def chain(project: Project, count: int, **more: dict[str, Any]) -> Path:
     name = tool("name", "value", "import threading; return [*value, threading.current_thread().name]")
     nodes = [python("n0", "name.py", inputs={"value": []})]
-    nodes += [python(f"n{number}", "name.py", inputs={"value": f"${{n{number - 1}.output}}"}) for number in range(1, count)]
+    nodes += [
+        python(f"n{number}", "name.py", inputs={"value": f"${{n{number - 1}.output}}"}) for number in range(1, count)
+    ]
     return project.flow(nodes, outputs={"o": f"${{n{count - 1}.output}}"}, files={"name.py": name})
 
 
@@ -104,7 +113,13 @@ def test_a_chain_goes_on_through_prompts_and_stops_before_models(project: Projec
     files = {"echo.py": ECHO, "p.jinja2": "<{{ value }}>", "ask.jinja2": "user:\n{{ value }}\n"}
     opened = runner(project.flow(nodes, outputs={"o": "${c.output}"}, files=files), models=FakeModels())
     plan = opened._ready.lines
-    assert {node.name: [plan.nodes[index].name for index in node.chain] for node in plan.nodes} == {"a": ["p", "b"], "p": [], "b": [], "ask": [], "c": []}
+    assert {node.name: [plan.nodes[index].name for index in node.chain] for node in plan.nodes} == {
+        "a": ["p", "b"],
+        "p": [],
+        "b": [],
+        "ask": [],
+        "c": [],
+    }
     assert not opened.is_sync
     assert asyncio.run(opened.run_line({})).outputs == {"o": "<x>"}
 
@@ -119,7 +134,10 @@ def test_a_chain_goes_on_through_prompts_and_stops_before_models(project: Projec
     ],
 )
 def test_chains_are_found_in_the_graph(project: Project, edges: dict[str, str], chains: dict[str, str]) -> None:
-    nodes = [python(name, "all.py", inputs={other: f"${{{other}.output}}" for other in reads}) for name, reads in edges.items()]
+    nodes = [
+        python(name, "all.py", inputs={other: f"${{{other}.output}}" for other in reads})
+        for name, reads in edges.items()
+    ]
     opened = runner(project.flow(nodes, files={"all.py": tool("all_", "**values", "return 1")}))
     plan = opened._ready.lines
     assert {node.name: "".join(plan.nodes[index].name for index in node.chain) for node in plan.nodes} == chains
@@ -141,12 +159,25 @@ def test_a_flow_with_two_nodes_ready_at_once_is_not_run_in_order(project: Projec
     ],
 )
 @pytest.mark.parametrize("kind", ["def", "async def"])
-def test_a_generator_is_joined_for_an_output_and_read_item_by_item_by_a_node(project: Project, body: str, expected: str, kind: str) -> None:
+def test_a_generator_is_joined_for_an_output_and_read_item_by_item_by_a_node(
+    project: Project, body: str, expected: str, kind: str
+) -> None:
     if kind == "async def" and ("return" in body or "from" in body):
         body = "for x in '" + expected + "':\n        yield x" if expected else "for x in []:\n        yield x"
     source = tool("gen", "", body).replace("def gen", f"{kind} gen")
-    nodes = [python("gen"), python("items", inputs={"values": "${gen.output}"}), python("again", "items.py", inputs={"values": "${gen.output}"})]
-    path = project.flow(nodes, outputs={"text": "${gen.output}", "items": "${items.output}", "again": "${again.output}"}, files={"gen.py": source, "items.py": tool("items", "values", "return [str(next(values, '-')), *map(str, values)]")})
+    nodes = [
+        python("gen"),
+        python("items", inputs={"values": "${gen.output}"}),
+        python("again", "items.py", inputs={"values": "${gen.output}"}),
+    ]
+    path = project.flow(
+        nodes,
+        outputs={"text": "${gen.output}", "items": "${items.output}", "again": "${again.output}"},
+        files={
+            "gen.py": source,
+            "items.py": tool("items", "values", "return [str(next(values, '-')), *map(str, values)]"),
+        },
+    )
     result = run(path)
     assert result.error is None, result.error
     items = list(expected) or ["-"]
@@ -156,7 +187,13 @@ def test_a_generator_is_joined_for_an_output_and_read_item_by_item_by_a_node(pro
 
 def test_a_generator_that_raises_fails_its_own_node(project: Project) -> None:
     nodes = [python("gen"), python("items", inputs={"values": "${gen.output}"})]
-    path = project.flow(nodes, files={"gen.py": tool("gen", "", "yield 1; raise ValueError('late')"), "items.py": tool("items", "values", "return 1")})
+    path = project.flow(
+        nodes,
+        files={
+            "gen.py": tool("gen", "", "yield 1; raise ValueError('late')"),
+            "items.py": tool("items", "values", "return 1"),
+        },
+    )
     result = run(path)
     assert result.error is not None
     assert (result.error.node, result.error.type) == ("gen", "ValueError")
@@ -195,7 +232,12 @@ def test_after_a_failure_nothing_new_begins_and_async_nodes_are_stopped(project:
 
 def test_after_a_failure_a_running_thread_is_waited_for(project: Project) -> None:
     head = "import threading, time\nLEFT = []"
-    slow = tool("slow", "", "started.FAILED.wait(20); time.sleep(0.05); started.LEFT.append(1); return 'done'", head="import started, time")
+    slow = tool(
+        "slow",
+        "",
+        "started.FAILED.wait(20); time.sleep(0.05); started.LEFT.append(1); return 'done'",
+        head="import started, time",
+    )
     nodes = [python("slow"), python("fails"), python("after", "echo.py", inputs={"value": "${slow.output}"})]
     files = {
         "started.py": head + "\nFAILED = threading.Event()",
@@ -229,18 +271,24 @@ def test_a_cancelled_line_leaves_no_task_and_begins_no_further_node(project: Pro
 
 
 def test_a_cancelled_line_runs_nothing_behind_the_tool_that_python_cannot_stop(project: Project) -> None:
-    gate = "import threading\nSTARTED = threading.Event()\nGO = threading.Event()\nENDED = threading.Event()\nAFTER = []"
+    gate = (
+        "import threading\nSTARTED = threading.Event()\nGO = threading.Event()\nENDED = threading.Event()\nAFTER = []"
+    )
     nodes = [python("slow"), python("after", inputs={"value": "${slow.output}"})]
     files = {
         "gate.py": gate,
-        "slow.py": tool("slow", "", "gate.STARTED.set(); gate.GO.wait(20); gate.ENDED.set(); return gate", head="import gate"),
+        "slow.py": tool(
+            "slow", "", "gate.STARTED.set(); gate.GO.wait(20); gate.ENDED.set(); return gate", head="import gate"
+        ),
         "after.py": tool("after", "value", "gate.AFTER.append(1)", head="import gate"),
     }
     path = project.flow(nodes, files=files)
 
     async def go() -> None:
         opened = runner(path)
-        module = next(cell for name, cell in __import__("sys").modules.items() if name.startswith("pilothouse_flow_") and name.endswith(".gate"))
+        module = next(
+            cell for name, cell in sys.modules.items() if name.startswith("pilothouse_flow_") and name.endswith(".gate")
+        )
         task = asyncio.create_task(opened.run_line({}))
         await asyncio.to_thread(module.STARTED.wait, 20)
         task.cancel()
@@ -259,9 +307,13 @@ def test_a_cancelled_line_runs_nothing_behind_the_tool_that_python_cannot_stop(p
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_a_node_that_takes_too_long_fails(project: Project, kind: str) -> None:
-    body = "import threading; threading.Event().wait(20)" if kind == "def" else "import asyncio; await asyncio.sleep(20)"
+    body = (
+        "import threading; threading.Event().wait(20)" if kind == "def" else "import asyncio; await asyncio.sleep(20)"
+    )
     nodes = [python("slow"), python("after", "echo.py", inputs={"value": "${slow.output}"})]
-    path = project.flow(nodes, files={"slow.py": tool("slow", "", body).replace("def slow", f"{kind} slow"), "echo.py": ECHO})
+    path = project.flow(
+        nodes, files={"slow.py": tool("slow", "", body).replace("def slow", f"{kind} slow"), "echo.py": ECHO}
+    )
     result = run(path, settings=FlowSettings(node_timeout=0.05))
     assert result.error is not None
     assert (result.error.type, result.error.node) == ("Timeout", "slow")
@@ -272,8 +324,10 @@ def test_a_node_that_takes_too_long_fails(project: Project, kind: str) -> None:
 def test_a_line_that_takes_too_long_fails_and_names_the_node(project: Project) -> None:
     models = FakeModels()
     models.fake.delay = 20.0
-    path = project.flow([python("a", "echo.py", inputs={"value": 1}), llm("ask")], files={"echo.py": ECHO, "ask.jinja2": "user:\nx\n"})
-    result = run(path, models=models, settings=FlowSettings(line_timeout=0.05))
+    path = project.flow(
+        [python("a", "echo.py", inputs={"value": 1}), llm("ask")], files={"echo.py": ECHO, "ask.jinja2": "user:\nx\n"}
+    )
+    result = run(path, models=models, settings=FlowSettings(line_timeout=1.0))
     assert result.status == "failed"
     assert result.error is not None
     assert result.error.type == "Timeout"
@@ -281,7 +335,9 @@ def test_a_line_that_takes_too_long_fails_and_names_the_node(project: Project) -
 
 
 def test_a_hanging_sync_tool_does_not_hold_the_line_or_the_process(project: Project) -> None:
-    path = project.flow([python("slow")], files={"slow.py": tool("slow", "", "import threading; threading.Event().wait(30)")})
+    path = project.flow(
+        [python("slow")], files={"slow.py": tool("slow", "", "import threading; threading.Event().wait(30)")}
+    )
     result = run(path, settings=FlowSettings(line_timeout=0.05))
     assert result.error is not None
     assert result.error.type == "Timeout"
@@ -304,8 +360,17 @@ def test_a_timeout_that_the_tool_raises_itself_is_its_own(project: Project) -> N
 
 
 def test_many_lines_at_once_do_not_mix(project: Project) -> None:
-    nodes = [python("a", "echo.py", inputs={"value": "${inputs.x}"}), llm("ask", inputs={"q": "${a.output}"}), python("b", "echo.py", inputs={"value": "${ask.output}"})]
-    path = project.flow(nodes, inputs={"x": "string"}, outputs={"o": "${b.output}"}, files={"echo.py": ECHO, "ask.jinja2": "user:\n{{ q }}\n"})
+    nodes = [
+        python("a", "echo.py", inputs={"value": "${inputs.x}"}),
+        llm("ask", inputs={"q": "${a.output}"}),
+        python("b", "echo.py", inputs={"value": "${ask.output}"}),
+    ]
+    path = project.flow(
+        nodes,
+        inputs={"x": "string"},
+        outputs={"o": "${b.output}"},
+        files={"echo.py": ECHO, "ask.jinja2": "user:\n{{ q }}\n"},
+    )
 
     async def go() -> list[Any]:
         async with FlowRunner(load_flow(path), models=FakeModels()) as opened:

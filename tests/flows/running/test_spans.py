@@ -14,14 +14,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
+from tests.flows.building import FakeModels, MemoryCache, Project, Request, echo, llm, python, run, tool
 
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.results import LineResult
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.models.types import ChatResponse
-
-from ..building import FakeModels, MemoryCache, Project, Request, echo, llm, python, run, tool
 
 ECHO = tool("echo", "value", "return value")
 
@@ -46,8 +45,16 @@ def recorded() -> Recorded:
 
 
 def two(project: Project, body: str = "return value") -> Path:
-    nodes = [python("first", "echo.py", inputs={"value": "${inputs.x}"}), python("second", inputs={"value": "${first.output}"})]
-    return project.flow(nodes, inputs={"x": "object"}, outputs={"o": "${second.output}"}, files={"echo.py": ECHO, "second.py": tool("second", "value", body)})
+    nodes = [
+        python("first", "echo.py", inputs={"value": "${inputs.x}"}),
+        python("second", inputs={"value": "${first.output}"}),
+    ]
+    return project.flow(
+        nodes,
+        inputs={"x": "object"},
+        outputs={"o": "${second.output}"},
+        files={"echo.py": ECHO, "second.py": tool("second", "value", body)},
+    )
 
 
 def attributes(span: ReadableSpan) -> dict[str, Any]:
@@ -102,8 +109,12 @@ def test_variants_are_named(project: Project, recorded: Recorded) -> None:
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_spans_of_the_users_code_hang_on_the_node(project: Project, recorded: Recorded, kind: str) -> None:
     head = "from opentelemetry import trace"
-    source = tool("f", "", "return trace.get_current_span().get_span_context().span_id", head=head).replace("def f", f"{kind} f")
-    result = run(project.flow([python("f")], outputs={"o": "${f.output}"}, files={"f.py": source}), tracer=recorded.tracer)
+    source = tool("f", "", "return trace.get_current_span().get_span_context().span_id", head=head).replace(
+        "def f", f"{kind} f"
+    )
+    result = run(
+        project.flow([python("f")], outputs={"o": "${f.output}"}, files={"f.py": source}), tracer=recorded.tracer
+    )
     context = recorded.spans["node f"].context
     assert context is not None
     assert result.outputs == {"o": context.span_id}
@@ -117,7 +128,11 @@ def test_a_model_call_hangs_on_the_node(project: Project, recorded: Recorded) ->
         seen.append(trace.get_current_span().get_span_context().span_id)
         return echo(request)
 
-    run(project.flow([llm("ask")], files={"ask.jinja2": "user:\nhi\n"}), models=FakeModels(reply), tracer=recorded.tracer)
+    run(
+        project.flow([llm("ask")], files={"ask.jinja2": "user:\nhi\n"}),
+        models=FakeModels(reply),
+        tracer=recorded.tracer,
+    )
     context = recorded.spans["node ask"].context
     assert context is not None
     assert seen == [context.span_id]
@@ -161,7 +176,17 @@ def test_nothing_is_captured_where_that_is_not_wanted(project: Project, recorded
     assert all("private" not in json.dumps(attributes(span)) for span in recorded.spans.values())
 
 
-@pytest.mark.parametrize("body", ["return object()", "return {1, 2}", "return {'a': {object()}}", "return float('nan')", "return '\\ud800'", "return Loud()"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return object()",
+        "return {1, 2}",
+        "return {'a': {object()}}",
+        "return float('nan')",
+        "return '\\ud800'",
+        "return Loud()",
+    ],
+)
 def test_values_without_a_json_form_do_not_disturb_the_line(project: Project, recorded: Recorded, body: str) -> None:
     head = "class Loud:\n    def __repr__(self):\n        raise ValueError('no')"
     path = project.flow([python("f")], files={"f.py": tool("f", "", body, head=head)})
@@ -172,8 +197,15 @@ def test_values_without_a_json_form_do_not_disturb_the_line(project: Project, re
 def test_a_line_that_is_sampled_out_makes_no_spans_but_stays_the_parent(project: Project) -> None:
     recorded = Recorded(sampler=ALWAYS_OFF)
     head = "from opentelemetry import trace"
-    source = tool("f", "", "context = trace.get_current_span().get_span_context(); return [context.is_valid, context.trace_flags.sampled]", head=head)
-    result = run(project.flow([python("f")], outputs={"o": "${f.output}"}, files={"f.py": source}), tracer=recorded.tracer)
+    source = tool(
+        "f",
+        "",
+        "context = trace.get_current_span().get_span_context(); return [context.is_valid, context.trace_flags.sampled]",
+        head=head,
+    )
+    result = run(
+        project.flow([python("f")], outputs={"o": "${f.output}"}, files={"f.py": source}), tracer=recorded.tracer
+    )
     assert result.outputs == {"o": [True, False]}
     assert recorded.spans == {}
     assert (result.trace_id, result.nodes[0].span_id) == (None, None)
@@ -185,8 +217,14 @@ def test_without_a_provider_there_are_no_spans(project: Project) -> None:
 
 
 def test_an_aggregation_is_a_trace_of_its_own(project: Project, recorded: Recorded) -> None:
-    nodes = [python("echo", inputs={"value": "${inputs.x}"}), python("total", inputs={"xs": "${echo.output}"}, aggregation=True)]
-    files = {"echo.py": ECHO, "total.py": tool("total", "xs", "log_metric('sum', sum(xs))", head="from pilothouse import log_metric")}
+    nodes = [
+        python("echo", inputs={"value": "${inputs.x}"}),
+        python("total", inputs={"xs": "${echo.output}"}, aggregation=True),
+    ]
+    files = {
+        "echo.py": ECHO,
+        "total.py": tool("total", "xs", "log_metric('sum', sum(xs))", head="from pilothouse import log_metric"),
+    }
     path = project.flow(nodes, inputs={"x": "int"}, files=files)
 
     async def go() -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 from msgspec import Struct
 
-from pilothouse.experiments.analysis.recorded import Recorded, duration_of
+from pilothouse.experiments.analysis.recorded import Recorded, duration_of, uses_cache
 from pilothouse.experiments.comparison import Calls, Latency
 from pilothouse.experiments.runs.types import RunRow
 from pilothouse.flows.results import NodeResult
@@ -43,13 +43,14 @@ class Measures(Struct, frozen=True, kw_only=True):
 def measure(recorded: Recorded) -> Measures:
     """Return what the rows of a run took."""
     durations = array("d")
-    cached_rows = unknown = total = cached = 0
+    cached_rows = unknown = total = cached = unpriced = 0
     models: dict[str, None] = {}
     for row in recorded.rows():
         calls = [node for node in row.nodes if is_call(node)]
         from_cache = sum(node.status == "cached" for node in calls)
         total += len(calls)
         cached += from_cache
+        unpriced += row.unpriced + (from_cache if row.cached_cost is None else 0)
         models.update({f"{node.provider}/{node.model}" if node.provider else str(node.model): None for node in calls})
         if row.status == "completed":
             taken = duration_of(row, recorded.first)
@@ -57,7 +58,7 @@ def measure(recorded: Recorded) -> Measures:
                 unknown += 1
             else:
                 durations.append(taken)
-                cached_rows += row.cached
+                cached_rows += uses_cache(row)
     sums = recorded.run.totals
     known = [cost for cost in (sums.cost, sums.cached_cost) if cost is not None]
     return Measures(
@@ -65,7 +66,7 @@ def measure(recorded: Recorded) -> Measures:
         usage=sums.usage + sums.cached_usage,
         cached_usage=sums.cached_usage,
         cost=sum(known, Decimal(0)) if known else None,
-        unpriced=sums.unpriced,
+        unpriced=unpriced,
         calls=Calls(total=total, cached=cached),
         models=tuple(models),
     )

@@ -1,7 +1,7 @@
 """The rows of a run as they are analysed, and how long those took that the cache answered.
 
-A cached row's own duration tells how fast the cache is. What is wanted is how fast the variant is: the duration that
-an earlier run of the same variant measured for the same inputs and the same answer.
+The own duration of a row that took a node from the cache tells how fast the cache is. What is wanted is how fast the
+variant is: the duration that an earlier run of the same variant measured for the same inputs and the same answer.
 """
 
 from __future__ import annotations
@@ -44,21 +44,26 @@ def first_times(rows: Iterable[RunRow], earlier: Iterable[Iterable[RunRow]]) -> 
     """
     wanted: dict[bytes, list[tuple[str, int]]] = {}
     for row in rows:
-        if row.cached and row.status == "completed":
+        if uses_cache(row) and row.status == "completed":
             wanted.setdefault(_content(row), []).append(row.key)
     found: dict[tuple[str, int], float] = {}
     for run in earlier:
         if not wanted:
             break
         for row in run:
-            if row.status == "completed" and not row.cached:
+            if row.status == "completed" and not uses_cache(row):
                 found |= dict.fromkeys(wanted.pop(_content(row), ()), row.duration)
     return found
 
 
 def duration_of(row: RunRow, first: FirstTimes) -> float | None:
     """Return the seconds a row takes when its models are really called; None when that was never measured."""
-    return first.get(row.key) if row.cached else row.duration
+    return first.get(row.key) if uses_cache(row) else row.duration
+
+
+def uses_cache(row: RunRow) -> bool:
+    """Return whether any node of a row was answered from the cache, so that its duration is not its own."""
+    return any(node.status == "cached" for node in row.nodes)
 
 
 def _content(row: RunRow) -> bytes:

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from pilothouse.evaluation.types import Score
 from pilothouse.experiments.analysis.judgements import Judgement, Judgements
-from pilothouse.experiments.analysis.recorded import FirstTimes, duration_of
+from pilothouse.experiments.analysis.recorded import FirstTimes, duration_of, uses_cache
 from pilothouse.experiments.comparison import Answer, RowView
 from pilothouse.experiments.runs.types import RunRow
 
@@ -76,6 +76,6 @@ def _answer(row: RunRow, judgement: Judgement, scores: Sequence[Score], first: F
         error=error,
         error_node=row.error.node if row.error else None,
         duration=duration_of(row, first) if row.status == "completed" else None,
-        cached=row.cached,
+        cached=uses_cache(row),
         usage=row.usage + row.cached_usage,
     )

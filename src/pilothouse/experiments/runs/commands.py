@@ -328,7 +328,9 @@ def _cells(row: RunRow) -> list[str]:
 def _error(row: RunRow) -> str:
     if row.error is None:
         return ""
-    return f"{row.error.node}: {row.error.message}" if row.error.node else row.error.message
+    text = f"{row.error.node}: {row.error.message}" if row.error.node else row.error.message
+    # What user code raised may hold codes that a terminal obeys.
+    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
 
 
 def _seconds(seconds: float) -> str:

@@ -54,13 +54,3 @@ def _walk_cycle(needs: Mapping[str, Sequence[str]]) -> list[str]:
         seen.append(name)
         name = needs[name][0]
     return [*seen[seen.index(name) :], name]
-
-
-def downstream(nodes: Iterable[Node]) -> dict[str, list[str]]:
-    """Return, for each node, the nodes that read it, in order."""
-    readers: dict[str, list[str]] = {}
-    for node in nodes:
-        readers.setdefault(node.name, [])
-        for name in dependencies(node):
-            readers.setdefault(name, []).append(node.name)
-    return readers

@@ -56,11 +56,18 @@ def shadowed(folder: Path, includes: tuple[Include, ...]) -> list[str]:
 
 
 def flow_digest(folder: Path, includes: tuple[Include, ...]) -> str:
-    """Return one digest of the merged files: names and contents."""
-    parts = {name: digest_file(path) for name, path in merged_files(folder, includes).items()}
-    for include in includes:
-        if include.compress:
-            parts[include.target] = digest({name: digest_file(path) for name, path in _walk(include.source)})
+    """Return one digest of the merged files: names and contents.
+
+    Raises:
+        FlowError: when a file cannot be read.
+    """
+    try:
+        parts = {name: digest_file(path) for name, path in merged_files(folder, includes).items()}
+        for include in includes:
+            if include.compress:
+                parts[include.target] = digest({name: digest_file(path) for name, path in _walk(include.source)})
+    except OSError as error:
+        raise FlowError(f"the flow's files cannot be read: {error.strerror}", where=str(error.filename)) from error
     return digest(parts)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pilothouse.core.errors import FlowError, nearest_hint
+from pilothouse.core.errors import ConnectionFault, FlowError, nearest_hint
 from pilothouse.flows.nodes.llm import open_llm
 from pilothouse.flows.nodes.modules import FlowModules
 from pilothouse.flows.nodes.packages import open_package
@@ -25,6 +25,14 @@ def open_node(node: Node, context: NodeContext, modules: FlowModules) -> Work:
         UserCodeError: when importing its code fails.
         ConnectionFault: when a connection that it names is missing or incomplete.
     """
+    try:
+        return _opened(node, context, modules)
+    except ConnectionFault as error:
+        needed = f"{error.message} (node '{node.name}' at {node.where} needs it)"
+        raise ConnectionFault(needed, where=error.where, expected=error.expected, fix=error.fix) from error
+
+
+def _opened(node: Node, context: NodeContext, modules: FlowModules) -> Work:
     if node.type == "llm":
         return open_llm(node, context)
     if node.type == "prompt":

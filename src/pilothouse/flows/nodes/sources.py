@@ -82,6 +82,8 @@ def parse_python(path: Path) -> ast.Module:
     except SyntaxError as error:
         where = f"{path}:{error.lineno}" if error.lineno else str(path)
         raise FlowError(f"this is not Python: {error.msg}", where=where) from error
+    except OSError as error:
+        raise FlowError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise FlowError(f"this is not Python: {error}", where=str(path)) from error
 

@@ -69,12 +69,14 @@ def read_template(path: Path, *, sandbox: bool = True) -> Template:
     """Read and compile a template file.
 
     Raises:
-        FlowError: when it is not UTF-8, or not a template, with its line.
+        FlowError: when it cannot be read, is not UTF-8, or not a template, with its line.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise FlowError(f"byte {error.start} is not UTF-8", where=str(path), fix="save the file as UTF-8") from error
+    except OSError as error:
+        raise FlowError(f"the template cannot be read: {error.strerror}", where=str(path)) from error
     return Template(text, path, sandbox=sandbox)
 
 

@@ -63,6 +63,8 @@ class Attempt:
         except PilothouseError as error:
             self._inputs = dict(inputs)
             self._error = own_fault(error)
+        except RecursionError:
+            self._error = ErrorInfo(type="DataError", message=f"an input of line {line_number} is nested too deep")
         else:
             self.line = Line(plan, values, self._recorder)
             self._recorder.inputs(values)

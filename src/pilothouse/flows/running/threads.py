@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import copy_context
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -27,8 +27,9 @@ class ToolThreads:
         self._size = size
         self._executor = executor
         self._started = 0
+        self._outstanding = 0
+        self._is_closed = False
         self._guard = threading.Lock()
-        self._idle = threading.Semaphore(0)
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
 
     async def run(self, call: Callable[[], T]) -> T:
@@ -42,26 +43,31 @@ class ToolThreads:
         if self._executor is not None:
             return await loop.run_in_executor(self._executor, lambda: context.run(call))
         future: asyncio.Future[Any] = loop.create_future()
-        self._jobs.put((lambda: context.run(call), loop, future))
-        if not self._idle.acquire(blocking=False):
-            self._start()
+        self._submit((lambda: context.run(call), loop, future))
         return cast("T", await future)
 
     def close(self) -> None:
-        """End the threads as they become idle; never waits."""
-        for _ in range(self._started):
-            self._jobs.put(None)
-
-    def _start(self) -> None:
+        """End the threads as they become idle; never waits. Nothing can be run afterwards."""
         with self._guard:
-            if self._started >= self._size:
+            self._is_closed = True
+            for _ in range(self._started):
+                self._jobs.put(None)
+
+    def _submit(self, job: Job) -> None:
+        with self._guard:
+            if self._is_closed:
+                raise RuntimeError("the threads of this runner are closed")
+            self._jobs.put(job)
+            # A thread for each call that has not ended: whatever waits for another call in here must not wait for ever.
+            self._outstanding += 1
+            if self._outstanding <= self._started or self._started >= self._size:
                 return
             self._started += 1
             name = f"tool-{self._started}"
         threading.Thread(target=self._serve, name=name, daemon=True).start()
 
     def _serve(self) -> None:
-        while (job := self._take()) is not None:
+        while (job := self._jobs.get()) is not None:
             call, loop, future = job
             result, error = None, None
             # Who gave up waiting before the call began wants nothing run any more.
@@ -70,17 +76,12 @@ class ToolThreads:
                     result = call()
                 except BaseException as problem:  # noqa: BLE001 - it belongs to whoever waits
                     error = problem
+            with self._guard:
+                self._outstanding -= 1
             # A loop that was closed while the tool ran waits no more.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, future, result, error)
             del job, call, future, result, error
-
-    def _take(self) -> Job | None:
-        try:
-            return self._jobs.get_nowait()
-        except Empty:
-            self._idle.release()
-            return self._jobs.get()
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

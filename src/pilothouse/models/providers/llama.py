@@ -30,8 +30,9 @@ BATCH: Final = 32
 """Most tokens of a prompt computed at once.
 
 A bigger batch goes through another kernel, whose sums differ in the last bit: then the answer to a row depends on
-which rows ran before it and beside it. Measured on x86-64 with SmolLM2-135M: with 64 or 512, 3 to 7 of 32 texts changed
-with the order of the calls; with 32 none did, whatever the order, the concurrency or the cache, at the same speed.
+which rows ran before it and beside it. Measured on x86-64 with SmolLM2-135M: with 64 or 512, up to 8 of 32 texts
+changed with the order of the calls; with 32 none did, whatever the order, the concurrency or the cache, for 5 to 10 %
+more CPU.
 """
 
 _LONGEST_SOCKET_PATH: Final = 100
