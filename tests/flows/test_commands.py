@@ -126,7 +126,7 @@ def test_one_flow_is_shown_with_its_graph(invoke: Invoke, sample: Path) -> None:
         "A sample.",
         "╭",
         "echo.py",
-        "${echo.output}",
+        "echo.output",
         "aggregation",
         '"hello"',
         "${ask.plain}",

@@ -278,8 +278,9 @@ def opened(path: Path, **options: Any) -> FlowRunner:
 
 def test_a_missing_connection_is_told_when_the_flow_is_opened(project: Project) -> None:
     path = project.flow([llm("ask", connection="nowhere")], files={"ask.jinja2": "user:\nhi\n"})
-    with pytest.raises(ConnectionFault, match="nowhere"):
+    with pytest.raises(ConnectionFault, match="nowhere") as caught:
         opened(path, models=FakeModels())
+    assert "node 'ask' at" in str(caught.value)
 
 
 def test_a_node_without_a_connection_uses_the_default_one_or_says_so(project: Project) -> None:
