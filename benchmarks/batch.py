@@ -210,10 +210,11 @@ def prompt_flow(python: str, folder: Path, rows: int) -> None:
         "text=${data.text}",
     ]
     off = ["config", "set", "trace.destination=none", "telemetry.enabled=false"]
-    subprocess.run([*pf, *off], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    subprocess.run([*pf, *off], check=True, cwd=folder, stdout=quiet, stderr=quiet)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     wall = time.monotonic()
-    subprocess.run([*pf, *create], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    subprocess.run([*pf, *create], check=True, cwd=folder, stdout=quiet, stderr=quiet)
     wall = time.monotonic() - wall
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

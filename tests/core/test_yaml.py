@@ -75,6 +75,12 @@ def test_a_tower_of_aliases_is_no_bomb() -> None:
         parse_yaml("a: " + "[" * 20_000 + "]" * 20_000, PATH)
 
 
+def test_aliases_of_aliases_are_no_bomb() -> None:
+    levels = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))
+    with pytest.raises(ConfigError, match="too many entries"):
+        parse_yaml(f"a0: &a0 [x]\n{levels}\n", PATH)
+
+
 def test_files(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\n")

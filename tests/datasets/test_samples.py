@@ -80,7 +80,13 @@ def test_a_pull_writes_data_examples_and_a_note(samples: SampleService, tmp_path
     assert not {row["id"] for row in data} & {row["id"] for row in examples}
     assert set(data[0]) == {"id", "text", "label"}
     note = pulled.readme.read_text(encoding="utf-8")
-    for words in ("SMS Spam Collection", "Almeida", "without a warranty", "exact duplicates left out: 1", "tinydata==1.0"):
+    for words in (
+        "SMS Spam Collection",
+        "Almeida",
+        "without a warranty",
+        "exact duplicates left out: 1",
+        "tinydata==1.0",
+    ):
         assert words in note
     assert "://" not in note
 

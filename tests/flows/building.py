@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pilothouse.core.errors import ConnectionFault
+from pilothouse.core.errors import ConnectionFault, NotFound
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.results import AggregationResult, LineResult
 from pilothouse.flows.runner import FlowRunner
@@ -164,6 +164,8 @@ class FakeModels:
         self.fake = FakeClient(reply)
         self.connections = {"fake": Connection(name="fake", type="open_ai", configs={"base_url": "http://x"})}
         self.connections.update(connections or {})
+        self.missing: set[str] = set()
+        self.places: int | None = None
 
     def client(self, name: str) -> FakeClient:
         self.connection(name)
@@ -173,6 +175,14 @@ class FakeModels:
         if name not in self.connections:
             raise ConnectionFault(f"there is no connection '{name}'")
         return self.connections[name]
+
+    def check(self, name: str, model: str) -> None:
+        self.connection(name)
+        if model in self.missing:
+            raise NotFound(f"the model '{model}' is not pulled")
+
+    def slots(self, name: str) -> int | None:
+        return self.places
 
 
 class MemoryCache:

@@ -130,7 +130,7 @@ def test_one_flow_is_shown_with_its_graph(invoke: Invoke, sample: Path) -> None:
         "aggregation",
         '"hello"',
         "${ask.plain}",
-        "connection fake",
+        "fake",
     ):
         assert text in output, text
     data = json.loads(invoke("show", "flows/sample", "--json", "--variant", "${ask.loud}").output)

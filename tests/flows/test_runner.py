@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from pilothouse.core.errors import DataError, FlowError, NotFound, UserCodeError
 from pilothouse.flows.loader import load_flow
-from pilothouse.flows.nodes import variables
 from pilothouse.flows.nodes.variables import resolved_variables
 from pilothouse.flows.results import NodeResult
 from pilothouse.flows.runner import FlowRunner
@@ -232,14 +231,33 @@ def test_environment_variables_may_read_connections(project: Project) -> None:
 def test_environment_variables_are_set_before_the_code_is_imported(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[dict[str, str]] = []
-    monkeypatch.setattr(variables, "_export", lambda values: seen.append(dict(values)))
+    monkeypatch.setenv("PILOTHOUSE_TEST_A", "0")
+    reading = "import os\n\nfrom pilothouse import tool\n\nSEEN = os.environ['PILOTHOUSE_TEST_A']\n\n\n@tool\ndef f() -> str:\n    return SEEN\n"
     path = project.flow(
-        [python("f", "echo.py", inputs={"value": 1})], files={"echo.py": ECHO}, environment_variables={"A": "1"}
+        [python("f")],
+        outputs={"o": "${f.output}"},
+        files={"f.py": reading},
+        environment_variables={"PILOTHOUSE_TEST_A": "1"},
     )
     runner = FlowRunner(load_flow(path)).open()
-    assert seen == [{"A": "1"}]
-    assert runner.flow.notes == ()
+    assert runner.run_line_sync({}).outputs == {"o": "1"}
+    runner.close()
+
+
+def test_a_model_that_is_not_there_is_said_before_any_line(project: Project) -> None:
+    models = FakeModels()
+    models.missing.add("small")
+    path = project.flow([llm("ask", inputs={"model": "small"})], files={"ask.jinja2": "user:\nx\n"})
+    with pytest.raises(NotFound, match="not pulled"):
+        FlowRunner(load_flow(path), models=models).open()
+
+
+def test_a_runner_knows_how_many_lines_its_models_serve(project: Project) -> None:
+    models = FakeModels()
+    path = project.flow([llm("ask")], files={"ask.jinja2": "user:\nx\n"})
+    assert FlowRunner(load_flow(path), models=models).open().slots is None
+    models.places = 4
+    assert FlowRunner(load_flow(path), models=models).open().slots == 4
 
 
 def test_opening_twice_opens_once_and_a_closed_runner_leaves_nothing(project: Project, tmp_path: Path) -> None:

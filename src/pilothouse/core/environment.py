@@ -60,6 +60,11 @@ class Environment(Mapping[str, str]):
         return _REFERENCE.sub(value, text)
 
 
+def export(values: Mapping[str, str]) -> None:
+    """Set variables of this process, for the user's own code that reads them."""
+    os.environ.update(values)
+
+
 def environment_names(text: str) -> tuple[str, ...]:
     """Return the names that ``text`` refers to as ``${env:NAME}``."""
     return tuple(match["name"].strip() for match in _REFERENCE.finditer(text))

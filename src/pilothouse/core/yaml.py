@@ -12,6 +12,9 @@ from pilothouse.core.errors import ConfigError, NotFound
 
 Key = str | int
 
+FEWEST = 10_000
+"""Entries that any file may have, however short its text."""
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -94,7 +97,7 @@ def parse_yaml(text: str, path: Path) -> Document:
     try:
         node = loader.get_single_node()
         lines: dict[tuple[Key, ...], int] = {}
-        data = _build(loader, node, (), lines, path) if node is not None else None
+        data = _Builder(loader, path, lines, most=max(FEWEST, len(text))).build(node, ()) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -106,34 +109,48 @@ def parse_yaml(text: str, path: Path) -> Document:
     return Document(data, path, lines)
 
 
-def _build(loader: Any, node: Any, keys: tuple[Key, ...], lines: dict[tuple[Key, ...], int], path: Path) -> Any:
-    lines.setdefault(keys, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        return _build_mapping(loader, node, keys, lines, path)
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(loader, item, (*keys, index), lines, path) for index, item in enumerate(node.value)]
-    return loader.construct_object(node)
+class _Builder:
+    """Makes plain values of nodes and notes where each stands."""
 
+    def __init__(self, loader: Any, path: Path, lines: dict[tuple[Key, ...], int], *, most: int) -> None:
+        self._loader = loader
+        self._path = path
+        self._lines = lines
+        self._left = most
 
-def _build_mapping(loader: Any, node: Any, keys: tuple[Key, ...], lines: dict[tuple[Key, ...], int], path: Path) -> Any:
-    merged: dict[Any, Any] = {}
-    own: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if key_node.value == "<<" and isinstance(key_node, yaml.ScalarNode):
-            sources = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
-            for source in reversed(sources):
-                merged.update(_build(loader, source, (*keys, "<<"), lines, path))
-            continue
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str | int):
-            raise ConfigError("a key must be a word or a whole number", where=f"{path}:{line}")
-        if key in own:
+    def build(self, node: Any, keys: tuple[Key, ...]) -> Any:
+        self._lines.setdefault(keys, node.start_mark.line + 1)
+        self._left -= 1
+        # Every entry takes a letter to write: more entries than letters come from aliases of aliases.
+        if self._left < 0:
             raise ConfigError(
-                f"the key '{key}' stands twice (first at line {lines[(*keys, key)]})",
-                where=f"{path}:{line}",
-                fix="keep one of the two",
+                "its aliases stand for too many entries", where=f"{self._path}:{node.start_mark.line + 1}"
             )
-        lines[(*keys, key)] = line
-        own[key] = _build(loader, value_node, (*keys, key), lines, path)
-    return {**merged, **own}
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, keys)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*keys, index)) for index, item in enumerate(node.value)]
+        return self._loader.construct_object(node)
+
+    def _mapping(self, node: Any, keys: tuple[Key, ...]) -> Any:
+        merged: dict[Any, Any] = {}
+        own: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.value == "<<" and isinstance(key_node, yaml.ScalarNode):
+                sources = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                for source in reversed(sources):
+                    merged.update(self.build(source, (*keys, "<<")))
+                continue
+            key = self._loader.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int):
+                raise ConfigError("a key must be a word or a whole number", where=f"{self._path}:{line}")
+            if key in own:
+                raise ConfigError(
+                    f"the key '{key}' stands twice (first at line {self._lines[(*keys, key)]})",
+                    where=f"{self._path}:{line}",
+                    fix="keep one of the two",
+                )
+            self._lines[(*keys, key)] = line
+            own[key] = self.build(value_node, (*keys, key))
+        return {**merged, **own}

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from opentelemetry import trace
 from opentelemetry.trace import Tracer
 
+from pilothouse.core.environment import export
 from pilothouse.core.errors import NotFound, PilothouseError, nearest_hint
 from pilothouse.flows.cache import NodeCache
 from pilothouse.flows.dag.includes import code_digest, materialise
@@ -24,7 +25,7 @@ from pilothouse.flows.dag.variants import chosen
 from pilothouse.flows.nodes.faults import own_fault
 from pilothouse.flows.nodes.modules import FlowModules
 from pilothouse.flows.nodes.opening import open_node, with_overrides
-from pilothouse.flows.nodes.variables import resolved_variables, set_variables
+from pilothouse.flows.nodes.variables import resolved_variables
 from pilothouse.flows.nodes.work import ModelLookup, NodeContext, Work
 from pilothouse.flows.recording import MetricSink
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult, NodeResult
@@ -119,9 +120,7 @@ class FlowRunner:
         context = NodeContext(
             flow=self.flow, folder=folder, models=self._models, settings=self.settings, code=code_digest(self.flow)
         )
-        note = set_variables(resolved_variables(self.flow, self._models))
-        if note is not None:
-            self.flow = replace(self.flow, notes=(*self.flow.notes, note))
+        export(resolved_variables(self.flow, self._models))
         modules = FlowModules(folder)
         self._closing.callback(modules.close)
         with modules.resolving():
@@ -153,6 +152,11 @@ class FlowRunner:
     def is_sync(self) -> bool:
         """Whether `run_line_sync` may run lines: only sync nodes, never two ready at once, no node time limit."""
         return self._ready.lines.is_sync
+
+    @property
+    def slots(self) -> int | None:
+        """How many lines its models serve at once, more would only wait in line; None where no model says."""
+        return min((work.slots for work in self._ready.works.values() if work.slots is not None), default=None)
 
     @property
     def needs_for_aggregation(self) -> tuple[str, ...]:

@@ -111,6 +111,14 @@ class ModelService:
         """
         self._wrapped(name)[0].check(model)
 
+    def slots(self, name: str) -> int | None:
+        """Return how many calls a connection serves at once; None where only the provider knows.
+
+        Raises:
+            UserError: when the connection is incomplete.
+        """
+        return self._wrapped(name)[0].concurrency
+
     def open(self, connection: Connection) -> ModelClient:
         """Return a client of a connection that stands in no file, with a limit of its own.
 

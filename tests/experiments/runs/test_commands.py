@@ -116,7 +116,11 @@ def test_runs_and_rows_are_shown(project: Project, cli: Cli) -> None:
 def test_markup_in_names_and_values_is_only_text(project: Project, cli: Cli) -> None:
     project.spec(rows=2)
     flow = project.root / "flows" / "pair" / "double.py"
-    text = flow.read_text().replace("return 2 * x", 'return "[bold]x[/red]"').replace('f"no answer for {x}"', r'"\x1b[31m[/b]"')
+    text = (
+        flow.read_text()
+        .replace("return 2 * x", 'return "[bold]x[/red]"')
+        .replace('f"no answer for {x}"', r'"\x1b[31m[/b]"')
+    )
     flow.write_text(text)
     project.broken(1)
     out = cli(*create())[1]
@@ -235,6 +239,15 @@ def test_the_command_line_overrules_the_run_file(project: Project, cli: Cli) -> 
     assert run.counts.total == 2
     assert run.spec.tags == {"a": "b", "c": "d"}
     assert not run.spec.use_cache
+
+
+def test_a_past_run_is_run_again(project: Project, cli: Cli) -> None:
+    project.spec(rows=3)
+    cli(*create("--limit", "2", "--tag", "a=b"))
+    assert cli("run", "create", "--again", "base", "--name", "more", "--limit", "3")[0] == 0
+    more, base = project.runs.get("more"), project.runs.get("base")
+    assert (more.spec.flow, more.spec.tags, more.counts.total, base.counts.total) == ("flows/pair", {"a": "b"}, 3, 2)
+    assert cli("run", "create", "--again", "base", "--file", str(project.root / "pilothouse.yaml"))[0] == 2
 
 
 @pytest.mark.parametrize(

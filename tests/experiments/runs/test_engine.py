@@ -72,9 +72,7 @@ class Bench:
         self, runner: Any, source: Iterator[Line], *, concurrency: int = 8, timeout: float = 60.0, grace: float = 60.0
     ) -> bool:
         meter = Meter("run", self.tally, None, SystemClock())
-        finish = RowMaker(
-            attempt=1, timeout=timeout, tariffs=Tariffs(lambda *_: None, START), clock=FixedClock(START)
-        )
+        finish = RowMaker(attempt=1, timeout=timeout, tariffs=Tariffs(lambda *_: None, START), clock=FixedClock(START))
         options = EngineOptions(concurrency=concurrency, timeout=timeout, grace=grace)
         with AppendLog(self.path) as log:
             writer = RowWriter(log, interval=0.01, batch=100, on_recorded=self.tally.add)

@@ -107,7 +107,9 @@ def test_parquet_takes_numbers_that_json_has_not_and_dates_stay_text(project: Pr
 
 
 def test_parquet_tells_columns_apart_that_differ_in_capitals(project: Project, tmp_path: Path) -> None:
-    flow = ECHO["flow.dag.yaml"].replace("outputs:", "outputs:\n          VALUE: {type: object, reference: '${echo.output}'}")
+    flow = ECHO["flow.dag.yaml"].replace(
+        "outputs:", "outputs:\n          VALUE: {type: object, reference: '${echo.output}'}"
+    )
     project.flow("echo", {**ECHO, "flow.dag.yaml": flow})
     run = project.run(project.spec("echo", data=project.data([{"value": {"a": 1}}])))
     project.runs.export(run, tmp_path / "out", "parquet")
@@ -159,4 +161,3 @@ def test_an_unknown_format_is_refused(project: Project, mixed: Run, tmp_path: Pa
     with pytest.raises(NotFound, match="jsonl"):
         project.runs.export(mixed, tmp_path / "out", unknown)
     assert not (tmp_path / "out").exists()
-

@@ -15,7 +15,7 @@ import pytest
 
 from pilothouse.experiments.runs.types import Counts
 
-from .conftest import Project
+from .conftest import PAIR_FLOW, Project
 
 ROWS = 1000
 
@@ -45,8 +45,10 @@ WAITING = """
 class Command:
     """A `pilothouse` process working in the project."""
 
-    def __init__(self, project: Project, *arguments: str) -> None:
+    def __init__(self, project: Project, *arguments: str, most_bytes: int | None = None) -> None:
         code = "from pilothouse.cli.main import main; main()"
+        if most_bytes is not None:
+            code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes},) * 2); {code}"
         self.project = project
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
@@ -148,6 +150,22 @@ def test_a_second_ctrl_c_ends_at_once_though_rows_hang(project: Project) -> None
     assert code == 130
     assert "pilothouse run resume base" in err
     assert project.runs.get("base").counts.completed == 50
+
+
+def test_a_file_that_may_not_grow_is_told_and_the_run_goes_on_later(project: Project) -> None:
+    command = Command(project, *prepare(project, PAIR_FLOW["double.py"], rows=3000), most_bytes=700_000)
+    code, _, err = command.end()
+    assert code == 3
+    assert "the file may not grow any further" in err
+    assert "Traceback" not in err
+    run = project.runs.get("base")
+    assert run.status == "interrupted"
+    assert 0 < run.counts.completed < 3000
+    code, _, err = Command(project, "run", "resume", "base").end()
+    assert code == 0, err
+    run = project.runs.get("base")
+    assert run.counts == Counts(total=3000, completed=3000)
+    assert run.metrics["mismatched"] == 0
 
 
 def test_two_processes_cannot_resume_one_run_at_once(project: Project) -> None:

@@ -21,6 +21,7 @@ from pilothouse.experiments.runs.interrupts import Stop, catch_signals
 from pilothouse.experiments.runs.runfile import load_run_file, parse_pairs, parse_variants, within
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import Progress, RowStatus, Run, RunRow, RunSpec
+from pilothouse.models.service import ModelService
 
 OnProgress = Callable[[Progress], None]
 Work = Callable[[Stop, OnProgress], Coroutine[Any, Any, Run]]
@@ -45,6 +46,7 @@ def run() -> None:
 @click.option("--variant", "-v", multiple=True, help="'${node.variant_id}'; once for each node.")
 @click.option("--connections", multiple=True, help="NODE.PARAMETER=VALUE, such as classify.connection=azure.")
 @click.option("--file", "-f", "run_file", type=click.Path(path_type=Path, exists=True), help="A run file (run.yml).")
+@click.option("--again", metavar="RUN", help="The spec of a past run.")
 @click.option("--name", help="A unique name.")
 @click.option("--tag", multiple=True, help="KEY=VALUE.")
 @click.option("--concurrency", type=click.IntRange(1), help="Rows in flight.")
@@ -55,16 +57,16 @@ def run() -> None:
 @click.option("--no-cache", is_flag=True, help="Call every node anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
 @click.pass_obj
-def create(services: Services, as_json: bool, no_cache: bool, run_file: Path | None, **given: Any) -> int:
+def create(services: Services, as_json: bool, no_cache: bool, **given: Any) -> int:
     """Run a flow over every row of some data."""
-    spec, notes = load_run_file(run_file, services.root) if run_file is not None else (None, [])
-    spec = _spec(services.root, spec, given)
+    runs = services.get(RunService)
+    base, notes = _base(runs, services.root, given)
+    spec = _spec(services.root, base, given)
     if no_cache:
         spec = msgspec.structs.replace(spec, use_cache=False)
     for note in notes:
         console(stderr=True).print(f"note: {note}", markup=False)
-    runs = services.get(RunService)
-    ended = _watch(lambda stop, show: runs.execute(spec, stop=stop, on_progress=show))
+    ended = _watch(services, lambda stop, show: runs.execute(spec, stop=stop, on_progress=show))
     return _finish(runs, ended, as_json=as_json)
 
 
@@ -79,9 +81,11 @@ def resume(services: Services, ref: str, failed_only: bool, force: bool, as_json
     runs = services.get(RunService)
     if runs.get(ref).status == "completed":
         console(stderr=True).print("every row has its answer already: nothing was run", markup=False)
-    ended = _watch(
-        lambda stop, show: runs.resume(ref, failed_only=failed_only, force=force, stop=stop, on_progress=show)
-    )
+
+    def work(stop: Stop, show: OnProgress) -> Coroutine[Any, Any, Run]:
+        return runs.resume(ref, failed_only=failed_only, force=force, stop=stop, on_progress=show)
+
+    ended = _watch(services, work)
     return _finish(runs, ended, as_json=as_json)
 
 
@@ -156,6 +160,17 @@ def delete(services: Services, ref: str, yes: bool) -> None:
     click.echo(f"deleted {found.name}")
 
 
+def _base(runs: RunService, root: Path, given: dict[str, Any]) -> tuple[RunSpec | None, list[str]]:
+    """Return the spec that the command line changes: of a run file, of a past run, or none."""
+    if given["run_file"] is not None and given["again"] is not None:
+        raise UserError("both a run file and a past run are given", expected="--file or --again")
+    if given["run_file"] is not None:
+        return load_run_file(given["run_file"], root)
+    if given["again"] is not None:
+        return msgspec.structs.replace(runs.get(given["again"]).spec, name=None), []
+    return None, []
+
+
 def _spec(root: Path, base: RunSpec | None, given: dict[str, Any]) -> RunSpec:
     """Return the spec of a run file, overruled by what the command line names."""
     changes: dict[str, Any] = {}
@@ -191,7 +206,7 @@ def _connections(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _watch(work: Work) -> Run:
+def _watch(services: Services, work: Work) -> Run:
     """Run ``work`` with live progress; Ctrl-C ends it tidily, a second Ctrl-C at once."""
 
     def tell(is_urgent: bool) -> None:
@@ -200,8 +215,11 @@ def _watch(work: Work) -> Run:
 
     async def go(show: OnProgress) -> Run:
         stop = Stop()
-        with catch_signals(stop, tell):
-            return await work(stop, show)
+        try:
+            with catch_signals(stop, tell):
+                return await work(stop, show)
+        finally:
+            await services.get(ModelService).aclose()
 
     with _display() as show:
         return asyncio.run(go(show))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import shutil
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -13,7 +14,7 @@ from typing import Self
 import msgspec
 
 from pilothouse.access.types import Actor
-from pilothouse.core.errors import Conflict
+from pilothouse.core.errors import Conflict, Interrupted
 from pilothouse.core.ids import new_id
 from pilothouse.core.services import Services
 from pilothouse.core.storage.files import AppendLog
@@ -27,13 +28,14 @@ from pilothouse.experiments.runs.engine.plan import Plan, Planner
 from pilothouse.experiments.runs.engine.progress import Tally
 from pilothouse.experiments.runs.engine.spans import RunTracer
 from pilothouse.experiments.runs.exports.formats import ExportFormat, export_run
-from pilothouse.experiments.runs.interrupts import Stop
+from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.journal import Journal, renumber
 from pilothouse.experiments.runs.lineage import Lineage, slug
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
 from pilothouse.experiments.runs.types import Attempt, Counts, RowOrder, RowStatus, Run, RunRow, RunSpec, RunStatus
 from pilothouse.flows.runner import FlowRunner
+from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.models.service import ModelService
 from pilothouse.registry.service import RegistryService
@@ -134,14 +136,15 @@ class RunService:
             Conflict: the name is taken.
             StorageError: the disk is full; what was recorded is kept, and the run can be resumed.
         """
-        plan = self._planner.plan(spec)
+        stop = stop or Stop()
+        plan = await self._planned(spec, stop)
         lines = refuse_if_none_maps(plan.lines().wanted(lambda _number, _repeat: False))
         run = self._made(plan)
         async with self._opened(run, plan) as (runner, cache):
             run = self._recorded(run, plan)
             with self._held(run) as log:
                 execution = Execution(run, plan, journal=self._journal(run), log=log, tools=self._tools, tally=Tally())
-                return await execution.go(runner, lines, cache=cache, stop=stop or Stop(), on_progress=on_progress)
+                return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
 
     async def resume(
         self,
@@ -166,28 +169,29 @@ class RunService:
         Raises:
             Conflict: another process works on it, or flow or data differ.
         """
+        stop = stop or Stop()
         run = self._store.get(ref)
-        forced = self._adopt(run) if force else ()
+        forced = await self._adopt(run, stop) if force else ()
         with self._held(run) as log:
             run = self._store.get(run.id)
             if run.status == "completed":
                 return run
-            plan = self._plan_again(run)
+            plan = await self._planned_again(run, stop)
             _refuse_changes(run, plan)
             journal = self._journal(run)
-            index = journal.index()
+            index = await asyncio.to_thread(journal.index)
 
             def is_done(number: int, repeat: int) -> bool:
                 status = index.status(number, repeat)
                 return status == "completed" or (failed_only and status is None)
 
             lines = plan.lines().wanted(is_done)
-            tally = recount(journal, "completed")
+            tally = await asyncio.to_thread(recount, journal, "completed")
             async with self._opened(run, plan) as (runner, cache):
                 execution = Execution(
                     self._continue(run, forced), plan, journal=journal, log=log, tools=self._tools, tally=tally
                 )
-                return await execution.go(runner, lines, cache=cache, stop=stop or Stop(), on_progress=on_progress)
+                return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
 
     def get(self, ref: str) -> Run:
         """Return a run; one whose process was killed is told as interrupted, with the rows it recorded.
@@ -299,17 +303,28 @@ class RunService:
         self._store.update(continued)
         return continued
 
-    def _plan_again(self, run: Run) -> Plan:
-        return self._planner.plan(msgspec.structs.replace(run.spec, source_run=run.source_run))
+    async def _planned(self, spec: RunSpec, stop: Stop) -> Plan:
+        """Return the plan of a spec; reading large data for it takes a while, and may be stopped."""
+        threads = ToolThreads(1)
+        try:
+            _, plan = await unless_stopped(threads.run(lambda: self._planner.plan(spec)), stop, grace=0.0)
+        finally:
+            threads.close()
+        if plan is None:
+            raise Interrupted("stopped before the first row; nothing was changed", fix="run the same command again")
+        return plan
 
-    def _adopt(self, run: Run) -> tuple[str, ...]:
+    async def _planned_again(self, run: Run, stop: Stop) -> Plan:
+        return await self._planned(msgspec.structs.replace(run.spec, source_run=run.source_run), stop)
+
+    async def _adopt(self, run: Run, stop: Stop) -> tuple[str, ...]:
         """Make a run go on with the flow and the data as they are now; rows keep their outcome by line id.
 
         Returns:
             What differed.
         """
         with self._held(run):
-            plan = self._plan_again(run)
+            plan = await self._planned_again(run, stop)
             changes = _changes(run, plan)
             if not changes:
                 return ()

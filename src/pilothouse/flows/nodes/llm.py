@@ -16,7 +16,7 @@ from pilothouse.flows.nodes.prompt import (
     render_shielded,
     template_constants,
 )
-from pilothouse.flows.nodes.work import Answer, Mode, NodeContext, Work
+from pilothouse.flows.nodes.work import Answer, Mode, ModelLookup, NodeContext, Work
 from pilothouse.flows.prompts.images import Image
 from pilothouse.flows.prompts.roles import split_messages
 from pilothouse.flows.types import Node
@@ -49,10 +49,13 @@ def open_llm(node: Node, context: NodeContext) -> Work:
     Raises:
         FlowError: when its template cannot be read, or it names no connection.
         ConnectionFault: when its connection is missing or incomplete.
+        NotFound: when its model is not there.
     """
     template = node_template(node, context)
-    connection, client = _model(node, context)
-    caller = _Caller(node, connection, client)
+    name, models = _models(node, context)
+    caller = _Caller(node, models.connection(name), models.client(name))
+    constants = template_constants(node, template, context)
+    models.check(name, caller.model(constants))
     from_flow = flow_inputs(node)
     where = str(template.path)
 
@@ -70,15 +73,16 @@ def open_llm(node: Node, context: NodeContext) -> Work:
         mode=Mode.LOOP,
         prepare=prepare,
         send=caller.send,
-        constants=template_constants(node, template, context),
+        constants=constants,
         # Every parameter of the API has a default: it may be left out.
         optional=frozenset(PARAMETERS[node.api]),
         fingerprint=digest(["llm", node.api, template.text, caller.identity]),
         cacheable=True,
+        slots=models.slots(name),
     )
 
 
-def _model(node: Node, context: NodeContext) -> tuple[Connection, ModelClient]:
+def _models(node: Node, context: NodeContext) -> tuple[str, ModelLookup]:
     name = node.connection or context.settings.default_connection
     if not name:
         raise FlowError(
@@ -88,7 +92,7 @@ def _model(node: Node, context: NodeContext) -> tuple[Connection, ModelClient]:
         )
     if context.models is None:
         raise FlowError(f"llm node '{node.name}' needs the connection '{name}', but no models are at hand here")
-    return context.models.connection(name), context.models.client(name)
+    return name, context.models
 
 
 def _lined(value: Any) -> Any:
@@ -118,13 +122,13 @@ class _Caller:
             values.pop("functions", None)
             values.pop("function_call", None)
         fields, extra = _divide(values, _CHAT_FIELDS)
-        request = ChatRequest(model=self._model(inputs), messages=messages, extra=extra, **fields)
+        request = ChatRequest(model=self.model(inputs), messages=messages, extra=extra, **fields)
         return Call(request=request, stream=stream)
 
     def completion(self, prompt: str, inputs: dict[str, Any]) -> Call:
         # A completion is waited for as a whole: its text is the same.
         fields, extra = _divide(self._parameters(inputs)[0], _COMPLETION_FIELDS)
-        return Call(request=CompletionRequest(model=self._model(inputs), prompt=prompt, extra=extra, **fields))
+        return Call(request=CompletionRequest(model=self.model(inputs), prompt=prompt, extra=extra, **fields))
 
     async def send(self, call: Call) -> Answer:
         request = call.request
@@ -150,7 +154,8 @@ class _Caller:
         stream = bool(made.pop("stream", False))
         return {name: value for name, value in made.items() if value is not None}, stream
 
-    def _model(self, inputs: dict[str, Any]) -> str:
+    def model(self, inputs: dict[str, Any]) -> str:
+        """Return the model or deployment that the inputs name; empty for the connection's own."""
         return next((str(inputs[name]) for name in self._names if inputs.get(name)), "")
 
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 
-from pilothouse.core import environment
 from pilothouse.core.errors import FlowError, nearest_hint
 from pilothouse.flows.nodes.work import ModelLookup
 from pilothouse.flows.types import Flow
 
 _REFERENCE = re.compile(r"\$\{(?P<connection>[^.{}]+)\.(?P<key>[^.{}]+)\}")
-
-Export = Callable[[Mapping[str, str]], None]
-_export: Export | None = getattr(environment, "export", None)
 
 
 def resolved_variables(flow: Flow, models: ModelLookup | None) -> dict[str, str]:
@@ -24,16 +19,6 @@ def resolved_variables(flow: Flow, models: ModelLookup | None) -> dict[str, str]
         ConnectionFault: for a connection that is missing or incomplete.
     """
     return {name: _resolved(flow, name, text, models) for name, text in flow.environment_variables.items()}
-
-
-def set_variables(values: Mapping[str, str]) -> str | None:
-    """Set variables of this process, before the flow's code is imported; return a note when that is not possible."""
-    if not values:
-        return None
-    if _export is None:
-        return f"the environment variables {', '.join(values)} are not set: this installation cannot set any"
-    _export(values)
-    return None
 
 
 def _resolved(flow: Flow, name: str, text: str, models: ModelLookup | None) -> str:

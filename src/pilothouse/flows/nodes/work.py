@@ -26,6 +26,14 @@ class ModelLookup(Protocol):
         """Return a connection, its references resolved."""
         ...
 
+    def check(self, name: str, model: str) -> None:
+        """Raise now what every call to a model would raise; an empty model is the connection's own."""
+        ...
+
+    def slots(self, name: str) -> int | None:
+        """Return how many calls a connection serves at once; None where only the provider knows."""
+        ...
+
 
 class Mode(Enum):
     """Where a node runs."""
@@ -75,6 +83,7 @@ class Work(Struct, frozen=True, kw_only=True):
         fingerprint: SHA-256 of all that decides the output besides the inputs; no secret is in it.
         runs_user_code: Whether what it raises is the user's.
         cacheable: Whether a node cache may answer in its place.
+        slots: How many lines its model serves at once; None where nobody says.
     """
 
     mode: Mode
@@ -86,6 +95,7 @@ class Work(Struct, frozen=True, kw_only=True):
     fingerprint: str
     runs_user_code: bool = False
     cacheable: bool = False
+    slots: int | None = None
 
 
 class NodeContext(Struct, frozen=True, kw_only=True):

@@ -103,7 +103,7 @@ class Execution:
         """Run the lines; return whether every one has an outcome."""
         spec, settings = self.run.spec, self._tools.settings
         timeout = runner.settings.line_timeout
-        most = settings.threads if runner.is_sync else settings.concurrency
+        most = settings.threads if runner.is_sync else min(settings.concurrency, runner.slots or settings.concurrency)
         options = EngineOptions(concurrency=spec.concurrency or most, timeout=timeout, grace=settings.grace)
         finish = RowMaker(
             attempt=self.run.attempts[-1].number, timeout=timeout, tariffs=self._tariffs, clock=self._tools.clock
