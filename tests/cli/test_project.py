@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pilothouse.cli import doctor as checks
 from pilothouse.cli import main as door
+from pilothouse.cli.doctor import Finding
 from pilothouse.cli.main import pilothouse
 from pilothouse.cli.project import template_names, write_template
 from pilothouse.core import plugins
 from pilothouse.core.errors import Conflict, ModelError, NotFound, UserCodeError
+
+from .conftest import Project
 
 PROGRAM = [sys.executable, "-m", "pilothouse"]
 
@@ -32,6 +36,41 @@ def test_init_writes_a_project_that_doctor_accepts(tmp_path: Path) -> None:
     assert report.returncode == 0, report.stdout + report.stderr
     found = {finding["subject"]: finding["state"] for finding in json.loads(report.stdout)}
     assert found["project"] == found["database"] == "ok"
+
+
+def test_what_to_type_next_can_be_typed_for_a_folder_with_a_space(tmp_path: Path) -> None:
+    made = call("init", "my shop", cwd=tmp_path)
+    assert "  cd 'my shop' && pilothouse model pull" in made.stdout
+
+
+def test_doctor_tells_of_a_missing_key_and_of_models(project: Project) -> None:
+    project.write("connections/hosted.yaml", "name: hosted\ntype: open_ai\napi_key: ${env:HOSTED_API_KEY}\n")
+    report = project.call("doctor", "--json")
+    found = {finding["subject"]: finding for finding in json.loads(report.stdout)}
+    assert report.returncode == 0
+    assert found["connection scripted"]["state"] == "ok"
+    assert found["connection hosted"]["state"] == "note"
+    assert "HOSTED_API_KEY" in found["connection hosted"]["says"]
+    assert "pilothouse model pull" in found["local model"]["says"]
+    project.write("connections/broken.yaml", "name: broken\n")
+    assert project.call("doctor").returncode == 1
+
+
+def test_brackets_in_a_finding_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    says = 'not installed: pip install "pilothouse[local]"'
+    monkeypatch.setattr(checks, "findings", lambda _: [Finding(subject="extra local", state="note", says=says)])
+    assert says in CliRunner().invoke(checks.doctor, obj=object(), standalone_mode=False).output
+
+
+def test_the_project_is_found_from_any_folder_of_it_and_paths_from_both(project: Project) -> None:
+    flow = ("run", "create", "--flow", "flows/support", "--data", "data/questions.csv")
+    inside, outside = project.root / "flows", project.root.parent
+    assert call("-C", str(inside), *flow, cwd=outside).returncode == 0
+    assert call(*flow, cwd=inside).returncode == 0
+    assert len(json.loads(call("run", "list", "--json", cwd=inside).stdout)) == 2
+    assert not (inside / ".pilothouse").exists()
+    missing = call("-C", "nowhere", "run", "list", cwd=outside)
+    assert (missing.returncode, "does not exist" in missing.stderr) == (2, True)
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:

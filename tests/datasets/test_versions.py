@@ -185,6 +185,10 @@ def test_other_kinds_are_not_datasets(datasets: DatasetService, services: Any) -
     services.get(RegistryService).register("flow", "x", "0" * 64)
 
     assert datasets.list() == ()
+    with pytest.raises(NotFound, match="there is no dataset 'xx'") as caught:
+        datasets.open("dataset:xx:1")
+    assert caught.value.expected == "there are none yet"
+    assert caught.value.fix == "pilothouse dataset add xx FILE"
 
 
 def test_a_changed_blob_is_found_out(datasets: DatasetService, services: Any, write: Write) -> None:

@@ -56,6 +56,21 @@ def test_failed_rows_end_with_1_and_say_where_to_look(project: Project, call) ->
     assert "1 of 2 rows of zero failed and count as the worst score." in result.stdout
 
 
+def test_an_evaluator_that_raises_ends_with_1_and_shows_its_own_words(project: Project, call) -> None:  # type: ignore[no-untyped-def]
+    project.write("judges.py", "def length(label):\n    raise ValueError('cannot measure ' + label)\n")
+    project.edit(
+        "experiment.yaml",
+        "primary:",
+        "  - {use: judges.py:length, column_mapping: {label: '${run.outputs.label}'}}\nprimary:",
+    )
+    result = call("run", "experiment.yaml")
+    said = " ".join(result.stdout.split())
+    assert result.return_value == 1
+    assert "The evaluator length failed on 40 rows of zero, first on row 0: ValueError: cannot measure ham" in said
+    assert 'judges.py", line 2' in result.stderr
+    assert result.stderr.count("Traceback") == 1
+
+
 def test_json_is_for_programs(project: Project, call) -> None:  # type: ignore[no-untyped-def]
     finding = json.loads(call("run", "experiment.yaml", "--json").stdout)
     assert finding["comparison"]["outcome"] == "better"
@@ -65,6 +80,24 @@ def test_json_is_for_programs(project: Project, call) -> None:  # type: ignore[n
     assert json.loads(call("show", "--json").stdout)["record"]["status"] == "completed"
     names = [link["run"] for link in finding["record"]["runs"]]
     assert json.loads(call("compare", *names, "--metric", "macro_f1", "--json").stdout)["primary"] == "macro_f1"
+
+
+def test_what_to_type_next_works_from_outside_the_project(
+    project: Project, call, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path_factory.mktemp("else where"))
+    result = call("run", str(project.root / "experiment.yaml"))
+    assert f"next: pilothouse -C {project.root} experiment report sms:1 --open" in result.stdout
+
+
+def test_a_file_of_another_project_is_not_run_with_the_settings_of_this_one(project: Project, call) -> None:  # type: ignore[no-untyped-def]
+    project.write("other shop/pilothouse.yaml", "{}\n")
+    project.write("other shop/experiment.yaml", (project.root / "experiment.yaml").read_text())
+    for verb in ("run", "plan"):
+        error = call(verb, "other shop/experiment.yaml").exception
+        assert isinstance(error, UserError)
+        assert f"-C '{project.root / 'other shop'}'" in (error.fix or "")
+    assert project.calls() == 0
 
 
 def test_own_data_by_one_flag(project: Project, call) -> None:  # type: ignore[no-untyped-def]

@@ -119,3 +119,8 @@ def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "telemetry").write_text("a file")
     with pytest.raises(StorageError, match="open the lock of the span store"):
         SpanStore(tmp_path / "telemetry")
+
+
+def test_a_folder_that_the_engine_cannot_name_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"in its name(.|\n)*rename the folder"):
+        SpanStore(tmp_path / "why?" / "telemetry")

@@ -59,12 +59,12 @@ def _say_next(folder: Path) -> None:
     )
     out = console()
     out.print("\nIn this project you can type:", style="bold")
-    out.print(f"  cd {folder}", markup=False)
+    out.print(f"  cd {shlex.quote(str(folder))}", markup=False, soft_wrap=True)
     for words, why in (
         ("run list", "every run, to be opened row by row"),
         ("trace list", "what happened, span by span"),
         ("flow test flows/sms_spam --inputs text='Lunch at noon?'", "one message"),
         ("experiment run experiment.yaml", "again, after you changed a prompt in flows/sms_spam/"),
     ):
-        out.print(f"  {name} {words}", markup=False)
+        out.print(f"  {shlex.quote(name)} {words}", markup=False, soft_wrap=True)
         out.print(f"      {why}", markup=False, style="dim")

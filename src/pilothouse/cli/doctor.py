@@ -10,14 +10,17 @@ from typing import Literal
 
 import click
 import msgspec
+from rich.text import Text
 
 from pilothouse.core import plugins
-from pilothouse.core.errors import PilothouseError
+from pilothouse.core.errors import ConnectionFault, PilothouseError
 from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE
 from pilothouse.core.storage.sql import Database
 from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.core.version import VERSION
+from pilothouse.models import local_models
+from pilothouse.models.service import ModelService
 
 LOW_DISK = 1 << 30
 MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "fail": "[red]fail[/]"}
@@ -80,6 +83,33 @@ def check_extras(_services: Services) -> Iterator[Finding]:
             )
 
 
+def check_models(services: Services) -> Iterator[Finding]:
+    """Look at which models are on this machine."""
+    cache = services.get(ModelService).context.cache
+    for name in local_models.MODELS:
+        if local_models.is_pulled(name, cache):
+            yield Finding(subject="local model", state="ok", says=f"{name} is pulled")
+        else:
+            yield Finding(
+                subject="local model", state="note", says=f"{name} is not pulled: pilothouse model pull {name}"
+            )
+
+
+def check_connections(services: Services) -> Iterator[Finding]:
+    """Look at whether the connections of the project have their keys; no call is made."""
+    models = services.get(ModelService)
+    for spec in models.connections():
+        if not spec.where:
+            continue
+        try:
+            models.connection(spec.name)
+        except ConnectionFault as error:
+            says = f"{error.message}: {error.fix}" if error.fix else error.message
+            yield Finding(subject=f"connection {spec.name}", state="note", says=says)
+        else:
+            yield Finding(subject=f"connection {spec.name}", state="ok", says=f"{spec.type}, complete")
+
+
 def findings(services: Services) -> Iterator[Finding]:
     """Run the checks of the house, then those that rooms and plug-ins bring (group `pilothouse.checks`)."""
     own: list[tuple[str, Check]] = [
@@ -88,6 +118,8 @@ def findings(services: Services) -> Iterator[Finding]:
         ("database", check_database),
         ("disk", check_disk),
         ("extras", check_extras),
+        ("local models", check_models),
+        ("connections", check_connections),
     ]
     for subject, check in [*own, *plugins.load_all("checks").items()]:
         try:
@@ -107,6 +139,6 @@ def doctor(services: Services, as_json: bool) -> int:
     else:
         shown = table(None, ["", "Subject", "What stands"])
         for finding in found:
-            shown.add_row(MARKS[finding.state], finding.subject, finding.says)
+            shown.add_row(MARKS[finding.state], Text(finding.subject), Text(finding.says))
         console().print(shown)
     return 1 if any(finding.state == "fail" for finding in found) else 0

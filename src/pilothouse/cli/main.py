@@ -23,7 +23,10 @@ T = TypeVar("T")
 
 @click.group(cls=LazyGroup, group="commands", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "-C", "--project", type=click.Path(path_type=Path), help="The project's folder; found upward from here by default."
+    "-C",
+    "--project",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder of the project, in place of the current one; the project is found upward from it.",
 )
 @click.version_option(VERSION, prog_name="pilothouse", message="%(prog)s %(version)s")
 @click.pass_context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -63,11 +64,11 @@ def init(folder: Path, template: str) -> None:
     """Copy a template into FOLDER (the current one by default)."""
     written = write_template(template, folder)
     out = console()
-    out.print(f"Wrote {len(written)} files into {folder.resolve()}")
+    out.print(f"Wrote {len(written)} files into {folder.resolve()}", markup=False, soft_wrap=True)
     for path in written:
         out.print(f"  {path.relative_to(folder)}", markup=False)
-    go = "" if folder == Path() else f"cd {folder} && "
+    go = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     out.print("\nType next:", style="bold")
-    out.print(f"  {go}pilothouse model pull smollm2-135m-instruct", markup=False)
+    out.print(f"  {go}pilothouse model pull smollm2-135m-instruct", markup=False, soft_wrap=True)
     out.print("  pilothouse dataset pull sms-spam", markup=False)
     out.print("  pilothouse experiment run experiment.yaml", markup=False)

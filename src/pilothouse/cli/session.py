@@ -28,7 +28,7 @@ class Session:
         if self._workspace is None:
             # Through the plug-in door: the workspace brings the database, which `--help` must not pay for.
             workspace = plugins.load("workspaces", "project")
-            self._workspace = workspace(self._project) if self._project is not None else workspace.open()
+            self._workspace = workspace.open(self._project)
         return self._workspace
 
     @property

@@ -39,7 +39,11 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
         show_header=headed,
         title_justify="left",
         title_style="bold",
+        padding=(0, 1, 0, 0),
         pad_edge=False,
+        show_edge=False,
+        # A title wraps at its table's width, not at the terminal's.
+        min_width=min(len(title or ""), MINIMUM_WIDTH),
     )
     for column in columns:
         right = column.startswith(">")

@@ -139,7 +139,7 @@ def show(services: Services, ref: str, rows: int, options: ReadOptions, as_json:
     columns = [(_short(column.name), column.type, column.nulls, column.absent) for column in profile.columns]
     console().print(table("Columns", ("name", "type", ">null", ">absent"), columns))
     if first:
-        console().print(_rows_table(first, [column.name for column in profile.columns]))
+        console().print("", _rows_table(first, [column.name for column in profile.columns]))
 
 
 @dataset.command()

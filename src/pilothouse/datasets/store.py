@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from pilothouse.core.errors import NotFound, StorageError
+from pilothouse.core.errors import NotFound, StorageError, nearest_hint
 from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.core.storage.faults import disk_fault
 from pilothouse.datasets.profile import identity
@@ -76,7 +77,19 @@ class DatasetStore:
             NotFound: naming what is there instead.
             UserError: for a text that is no reference.
         """
-        return _noun(self._registry.resolve(f"{KIND}/{rest}"))
+        try:
+            return _noun(self._registry.resolve(f"{KIND}/{rest}"))
+        except NotFound:
+            name = re.split("[:@#]", rest)[0]
+            known = [version.name for version in self.latest()]
+            if name in known:
+                raise
+            # The registry's hint may name another kind, which is no dataset.
+            raise NotFound(
+                f"there is no dataset '{name}'",
+                expected=nearest_hint(name, known),
+                fix=f"pilothouse dataset add {name} FILE",
+            ) from None
 
     def latest(self) -> tuple[DatasetVersion, ...]:
         """Return the latest version of every dataset, by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 import webbrowser
 from collections.abc import Callable, Generator, Sequence
@@ -15,6 +16,7 @@ import msgspec
 
 from pilothouse.core.errors import UserError
 from pilothouse.core.services import Services
+from pilothouse.core.settings import FILE
 from pilothouse.core.terminal import console, emit_json, progress, table
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.analysis import numbers
@@ -22,7 +24,7 @@ from pilothouse.experiments.file import Overrides, evaluator_name
 from pilothouse.experiments.plan import GOAL, ExperimentPlan
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.runs.interrupts import Stop, catch_signals
-from pilothouse.experiments.runs.runfile import parse_pairs
+from pilothouse.experiments.runs.runfile import named, parse_pairs
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.service import ExperimentProgress, ExperimentService, Finding
 from pilothouse.experiments.types import EvaluatorUse, ExperimentRecord
@@ -65,11 +67,11 @@ def run(
 ) -> int:
     """Run the experiment FILE, or go on with it.
 
-    Prints the comparison, where the reports are, and what to type next. Ends with 1 when rows failed.
+    Prints the comparison, where the reports are, and what to type next. Ends with 1 when rows or evaluators failed.
     """
     experiments = services.get(ExperimentService)
     overrides = _overrides(data, pairs, rows)
-    path = _found(file, services.root)
+    path = _found(services.root, file)
 
     async def go(show: Callable[[ExperimentProgress], None]) -> Finding:
         stop = Stop()
@@ -82,8 +84,10 @@ def run(
         files = {name: str(getattr(finding.files, name)) for name in finding.files.__struct_fields__}
         emit_json({**msgspec.structs.asdict(finding), "files": files})
     else:
-        _print_finding(finding, path)
-    return 1 if finding.failed else 0
+        _print_finding(finding, path, services.root)
+    for fault in finding.faults[:1]:
+        click.echo((fault.error.traceback or str(fault)).rstrip(), err=True)
+    return 1 if finding.failed or finding.faults else 0
 
 
 @experiment.command()
@@ -100,7 +104,7 @@ def plan(
 
     Nothing is run and no model is called.
     """
-    planned = services.get(ExperimentService).plan(_found(file, services.root), _overrides(data, pairs, rows))
+    planned = services.get(ExperimentService).plan(_found(services.root, file), _overrides(data, pairs, rows))
     if as_json:
         emit_json(planned)
     else:
@@ -224,9 +228,17 @@ def _uses_of(services: Services, ref: str) -> list[EvaluatorUse]:
     return list(services.get(ExperimentService).get(run.spec.experiment).definition.evaluators)
 
 
-def _found(file: Path, root: Path) -> Path:
-    """Return a file named from here, or from the project's folder."""
-    return file if file.exists() or not (root / file).exists() else root / file
+def _found(root: Path, file: Path) -> Path:
+    """Return the file that is meant; in another project there are other connections, data and settings."""
+    path = named(root, file)
+    home = next((folder for folder in path.resolve().parents if (folder / FILE).is_file()), None)
+    if home is not None and home != root.resolve():
+        raise UserError(
+            f"this file belongs to the project in {home}, not to {root}",
+            where=_shown(path),
+            fix=f"pilothouse -C {shlex.quote(str(home))} experiment ...",
+        )
+    return path
 
 
 def _shown(path: Path) -> str:
@@ -289,7 +301,7 @@ def _glance(seen: ExperimentProgress) -> str:
     return ", ".join(parts)
 
 
-def _print_finding(finding: Finding, path: Path) -> None:
+def _print_finding(finding: Finding, path: Path, root: Path) -> None:
     out = console()
     for part in terminal_report(finding.comparison):
         out.print(part)
@@ -306,19 +318,21 @@ def _print_finding(finding: Finding, path: Path) -> None:
     ):
         out.print(f"{label:8} {_shown(file)}", markup=False, soft_wrap=True)
     out.print()
-    for line in _next(finding, path):
+    for line in _next(finding, path, root):
         out.print(line, markup=False, soft_wrap=True)
 
 
-def _next(finding: Finding, path: Path) -> list[str]:
-    lines = [f"next: pilothouse experiment report {finding.record.ref} --open"]
+def _next(finding: Finding, path: Path, root: Path) -> list[str]:
+    program = "pilothouse" if Path.cwd().is_relative_to(root) else f"pilothouse -C {shlex.quote(_shown(root))}"
+    lines = [f"next: {program} experiment report {finding.record.ref} --open"]
     if finding.failed:
         failed = next(arm for arm in finding.comparison.arms if arm.failed)
         lines.append(
-            f"      pilothouse run show {failed.run} --failed    why rows failed; run the experiment again to retry"
+            f"      {program} run show {failed.run} --failed    why rows failed; run the experiment again to retry"
         )
     if finding.comparison.outcome == "inconclusive":
-        lines.append(f"      pilothouse experiment plan {_shown(path)}    how many rows would tell the variants apart")
+        file = shlex.quote(_shown(path))
+        lines.append(f"      {program} experiment plan {file}    how many rows would tell the variants apart")
     lines.append("      edit a prompt or an evaluator and run again: what did not change is taken from cache")
     return lines
 

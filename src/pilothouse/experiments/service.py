@@ -21,6 +21,7 @@ from pilothouse.evaluation.service import EvaluationService
 from pilothouse.experiments.analysis.compilation import ArmResult, Declared, Frame, compare_arms, merge, views_of
 from pilothouse.experiments.analysis.direct import experiment_of_runs, refuse_unlike
 from pilothouse.experiments.analysis.facts import facts_of
+from pilothouse.experiments.analysis.faults import Fault, faults_of
 from pilothouse.experiments.analysis.measures import calls_made
 from pilothouse.experiments.analysis.prompts import prompt_diffs
 from pilothouse.experiments.analysis.recorded import Recorded, first_times
@@ -78,6 +79,7 @@ class Finding(Struct, frozen=True, kw_only=True):
         rows: Rows over all arms.
         rows_before: Of them, rows that an earlier run had answered.
         failed: Rows without an answer, over all arms.
+        faults: Evaluators that failed on rows.
     """
 
     record: ExperimentRecord
@@ -87,6 +89,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     rows: int
     rows_before: int
     failed: int
+    faults: tuple[Fault, ...] = ()
 
 
 class _Work(Struct, frozen=True, kw_only=True):
@@ -346,6 +349,7 @@ class ExperimentService:
             rows=sum(arm.rows for arm in found.arms),
             rows_before=sum(item.before for item in work),
             failed=sum(arm.failed for arm in found.arms),
+            faults=tuple(fault for arm in arms for fault in faults_of(arm.variant.name, arm.scored)),
         )
 
     def _told(self, record: ExperimentRecord) -> ExperimentRecord:

@@ -75,16 +75,16 @@ def show(services: Services, path: str, variants: Sequence[str], as_json: bool) 
     if shown.description:
         out.print(Text(shown.description))
     out.print(Text(draw(shown, out.width)), soft_wrap=True)
-    out.print(table("Nodes", ("node", "type", "source", "reads", "remarks"), map(_node_row, shown.nodes)))
+    out.print("", table("Nodes", ("node", "type", "source", "reads", "remarks"), map(_node_row, shown.nodes)))
     inputs = [
         (item.name, item.type, json.dumps(item.default, ensure_ascii=False) if item.has_default else "")
         for item in shown.inputs.values()
     ]
-    out.print(table("Inputs", ("input", "type", "default"), inputs))
+    out.print("", table("Inputs", ("input", "type", "default"), inputs))
     outputs = [(item.name, item.type, getattr(item.reference, "text", "")) for item in shown.outputs.values()]
-    out.print(table("Outputs", ("output", "type", "from"), outputs))
+    out.print("", table("Outputs", ("output", "type", "from"), outputs))
     if shown.node_variants:
-        out.print(table("Variants", ("variant", "in use", "source"), _variant_rows(shown)))
+        out.print("", table("Variants", ("variant", "in use", "source"), _variant_rows(shown)))
     _print_notes(shown.notes)
 
 

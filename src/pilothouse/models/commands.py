@@ -109,6 +109,8 @@ def _converse(runner: asyncio.Runner, client: ModelClient, start: ChatRequest, h
         try:
             said = click.prompt(">", prompt_suffix=" ", err=True)
         except click.Abort:
+            # The shell's prompt begins on a line of its own.
+            click.echo(err=True)
             return
         asked = [*history, Message(role="user", content=said)]
         try:

@@ -202,7 +202,7 @@ def test_notes_tell_of_failures_exclusions_and_few_rows() -> None:
     text = "\n".join(notes)
     for words in (
         "3 of 50 rows of a failed and count as the worst score.", "1 of 50 rows of b failed and are left out.",
-        "rows that did not enter accuracy: 2 error", "b, accuracy: one class only.", "2 variants are compared with a",
+        "rows that did not enter accuracy: 2 failed in the evaluator", "b, accuracy: one class only.", "2 variants are compared with a",
     ):  # fmt: skip
         assert words in text
 

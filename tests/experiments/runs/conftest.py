@@ -116,6 +116,10 @@ class Project:
         (root / "pilothouse.yaml").write_text("")
         self.workspace = Workspace(root)
 
+    def reopen(self) -> None:
+        self.workspace.close()
+        self.workspace = Workspace(self.root)
+
     @property
     def runs(self) -> RunService:
         return self.workspace.get(RunService)

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pilothouse.cli.main import main
 from pilothouse.core.errors import ConfigError, UserError
+from pilothouse.experiments.runs import commands
 from pilothouse.experiments.runs.runfile import load_run_file, parse_pairs, parse_variants
+from pilothouse.experiments.runs.types import Attempt
 
 from .conftest import JUDGE_FLOW, Project
 
@@ -73,6 +76,21 @@ def test_a_run_ends_with_a_summary_and_what_to_type_next(project: Project, cli: 
     assert "next: pilothouse run show base --rows" in out
 
 
+def test_time_is_of_all_attempts_and_the_rate_of_the_last(project: Project) -> None:
+    ended = project.run(project.spec(rows=2))
+    (first,) = ended.attempts
+    first = msgspec.structs.replace(first, rows=10, duration=10.0)
+    second = msgspec.structs.replace(first, number=2, rows=20, duration=2.0)
+
+    def time(*attempts: Attempt) -> str:
+        return dict(commands._facts(msgspec.structs.replace(ended, attempts=attempts)))["time"]
+
+    killed = msgspec.structs.replace(first, ended_at=None, rows=0, duration=0.0)
+    assert time(first, second) == "12.0 s (10 rows/s)"
+    assert time(killed) == "unknown"
+    assert time(killed, second) == "over 2.0 s (10 rows/s)"
+
+
 def test_failures_are_shown_and_end_with_1(project: Project, cli: Cli) -> None:
     project.spec(rows=12)
     project.broken(3)
@@ -126,6 +144,33 @@ def test_markup_in_names_and_values_is_only_text(project: Project, cli: Cli) -> 
     out = cli(*create())[1]
     assert r"double: \x1b[31m[/b]" in out
     assert "[bold]x[/red]" in cli("run", "show", "base", "--rows")[1]
+
+
+def test_one_row_is_opened(project: Project, cli: Cli) -> None:
+    project.spec(rows=3)
+    project.broken(1)
+    cli(*create())
+    out = cli("run", "show", "base", "--line", "1")[1]
+    assert 'inputs: {"x":1}' in out
+    assert "error: double: no answer for 1" in out
+    assert "pilothouse trace show" in out
+    assert json.loads(cli("run", "show", "base", "--line", "2", "--json")[1])["outputs"] == {"y": 4}
+    assert cli("run", "show", "base", "--line", "9")[0] == 2
+
+
+def test_progress_is_a_bar_on_a_terminal(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.spec(rows=500)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    code, _, err = cli(*create())
+    assert code == 0
+    assert "500/500" in err
+
+
+def test_progress_is_a_line_now_and_then_elsewhere(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "LINE_EVERY", 0.0)
+    project.spec(rows=500)
+    err = cli(*create())[2]
+    assert "500 of 500 rows, done" in err
 
 
 def test_no_run_yet(cli: Cli) -> None:

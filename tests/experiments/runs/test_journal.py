@@ -139,6 +139,14 @@ def test_rows_are_written_in_batches_and_told_once_they_are_on_disk(tmp_path: Pa
         assert max(log.batches) <= 400
 
 
+def test_large_rows_do_not_pile_up_in_memory(tmp_path: Path) -> None:
+    with CountingLog(tmp_path / "rows.jsonl") as log:
+        log.batches = []
+        writer = RowWriter(log, interval=60.0, batch=1000, on_recorded=lambda _rows: None)
+        asyncio.run(put_all(writer, [make(number, text="x" * 1_000_000) for number in range(40)]))
+        assert max(log.batches) <= 17
+
+
 def test_a_full_disk_ends_the_writer_and_keeps_what_was_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

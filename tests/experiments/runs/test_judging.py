@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pilothouse.core.errors import Conflict, DataError
+from pilothouse.core.storage.files import AppendLog
 from pilothouse.experiments.runs.types import Counts, Run
 from pilothouse.registry.service import RegistryService
 
@@ -89,6 +91,23 @@ def test_an_output_that_the_source_run_does_not_have_is_one_error(project: Proje
     base = project.run(project.spec(rows=3))
     with pytest.raises(DataError, match=r"\$\{run.outputs.z\}"):
         judged(project, base, column_mapping={**MAPPING, "answer": "${run.outputs.z}"})
+
+
+def test_a_run_that_has_not_ended_is_not_judged(project: Project) -> None:
+    base = project.run(project.spec(rows=3))
+    project.runs._store.update(msgspec.structs.replace(base, status="running"))
+    journal = project.root / ".pilothouse" / "runs" / base.id / "rows.jsonl"
+    with AppendLog(journal), pytest.raises(Conflict, match="has not ended yet"):
+        judged(project, base)
+
+
+def test_rows_that_an_interrupted_run_never_came_to_are_counted(project: Project) -> None:
+    base = project.run(project.spec(rows=10))
+    journal = project.root / ".pilothouse" / "runs" / base.id / "rows.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:6]))
+    project.runs._store.update(msgspec.structs.replace(base, status="running"))
+    run = judged(project, base)
+    assert run.counts == Counts(total=10, completed=6, missing=4)
 
 
 def test_the_lineage_tells_which_run_judges_which(project: Project) -> None:

@@ -119,6 +119,37 @@ def test_a_cancelled_task_is_an_interruption(project: Project) -> None:
     assert project.resume("base").counts == Counts(total=200, completed=200)
 
 
+def test_a_run_stopped_while_it_aggregates_aggregates_again_later(project: Project) -> None:
+    spec = project.spec(rows=20, name="base")
+    slow = (
+        PAIR_FLOW["check.py"]
+        .replace("def check(", "async def check(")
+        .replace(
+            'log_metric("rows"', 'await __import__("asyncio").sleep(0 if GO.exists() else 3600); log_metric("rows"'
+        )
+    )
+    head = 'from pathlib import Path\n        GO = Path(__file__).parents[2] / "go.txt"\n        from pilothouse import'
+    project.flow("pair", {"check.py": slow.replace("from pilothouse import", head, 1)})
+
+    async def work() -> Run:
+        stop = Stop()
+
+        def watch(seen: Progress) -> None:
+            if seen.phase == "aggregation" and not stop.is_urgent:
+                stop.ask()
+                stop.ask()
+
+        return await project.runs.execute(spec, stop=stop, on_progress=watch)
+
+    run = asyncio.run(asyncio.wait_for(work(), 60))
+    assert (run.status, run.counts.completed, run.metrics) == ("interrupted", 20, {})
+    (project.root / "go.txt").touch()
+    resumed = project.resume("base")
+    assert resumed.status == "completed"
+    assert resumed.metrics["rows"] == 20
+    assert resumed.attempts[-1].rows == 0
+
+
 def test_a_run_whose_process_died_is_told_as_interrupted(project: Project) -> None:
     run = stopped(project)
     done = run.counts.done

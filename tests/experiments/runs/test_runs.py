@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from pilothouse.core.errors import Conflict, ConnectionFault, DataError, FlowError, NotFound, UserError
 from pilothouse.experiments.runs.types import Counts, Progress, RunSpec
 from pilothouse.registry.service import RegistryService
+from pilothouse.tracing.service import TracingService
+from pilothouse.tracing.types import TraceFilter
 
 from .conftest import ASK_FLOW, PAIR_FLOW, Project
 
@@ -36,6 +39,19 @@ def test_every_row_is_recorded_and_aggregated(project: Project) -> None:
     assert project.runs.get("first") == run
     assert project.runs.get("latest") == run
     assert project.runs.list() == [run]
+
+
+def test_every_row_is_a_trace_that_names_its_run_and_its_line(project: Project) -> None:
+    project.flow("ask", ASK_FLOW)
+    data = project.data([{"key": "a", "question": "one"}, {"key": "b", "question": "two"}])
+    run = project.run(project.spec("ask", data=data, id_column="key", experiment="trial"))
+    tracing = project.workspace.get(TracingService)
+    page = tracing.list(TraceFilter(run=run.name, experiment="trial"))
+    assert {trace.head.trace_id for trace in page.traces} == {row.trace_id for row in project.rows(run)}
+    for row in project.rows(run):
+        spans = tracing.show(row.trace_id or "").spans
+        assert [span.span.line for span in spans if span.span.parent_id is None] == [row.line_id]
+        assert len(spans) == 3, "the row, its node, the model's call"
 
 
 def test_a_record_is_enough_to_know_what_was_run(project: Project) -> None:
@@ -150,6 +166,7 @@ def test_a_name_is_used_once(project: Project) -> None:
     project.run(project.spec(rows=1, name="taken"))
     with pytest.raises(Conflict, match="run resume taken"):
         project.run(project.spec(rows=1, name="taken"))
+    assert len(list((project.workspace.state / "runs").iterdir())) == 1
 
 
 def test_mapping_keys_that_are_no_inputs_are_told(project: Project) -> None:
@@ -216,6 +233,32 @@ def test_a_second_run_takes_what_did_not_change_from_the_cache(project: Project)
     fresh = project.run(project.spec("ask", data=data, use_cache=False))
     assert fresh.counts.cached == 0
     assert fresh.totals.usage.total_tokens == second.totals.usage.total_tokens + second.totals.cached_usage.total_tokens
+
+
+def test_known_prices_are_summed_and_what_the_cache_saved_is_told_apart(project: Project) -> None:
+    (project.root / "pilothouse.yaml").write_text("models: {prices: [{model: scripted, input: 1.0, output: 10.0}]}\n")
+    project.reopen()
+    project.flow("ask", ASK_FLOW)
+    spec = project.spec("ask", data=project.data([{"question": f"what is {number}"} for number in range(20)]))
+    first = project.run(spec)
+    used = first.totals.usage
+    expected = (used.input_tokens + Decimal(10) * used.output_tokens) / 1_000_000
+    assert first.totals.cost == expected
+    assert (first.totals.cached_cost, first.totals.unpriced) == (None, 0)
+    assert sum((row.cost or 0 for row in project.rows(first)), Decimal(0)) == expected
+    second = project.run(spec)
+    assert (second.totals.cost, second.totals.cached_cost) == (None, expected)
+
+
+def test_a_run_is_recorded_alike_on_either_database(project: Project, database_url: str) -> None:
+    (project.root / "pilothouse.yaml").write_text(f"storage: {{database: '{database_url}'}}\n")
+    project.reopen()
+    project.flow("ask", ASK_FLOW)
+    spec = project.spec("ask", data=project.data([{"question": f"what is {number}"} for number in range(20)]))
+    runs = [project.run(spec), project.run(spec)]
+    assert [run.counts.cached for run in runs] == [0, 20]
+    assert project.runs.list() == runs[::-1]
+    assert project.run(project.spec(rows=5, name="other")).metrics["rows"] == 5
 
 
 def test_progress_is_shown_and_ends_with_the_whole(project: Project) -> None:

@@ -269,6 +269,18 @@ def test_an_unknown_connection_is_refused_when_the_flow_is_opened(project: Proje
         FlowRunner(load_flow(path)).open()
 
 
+def test_what_a_tool_raises_is_recorded_without_the_secrets_of_its_connection(project: Project) -> None:
+    body = "raise ValueError(f'GET http://host/?key={conn.get(\"key\")} failed')"
+    source = tool("f", "conn: CustomConnection", body, head=HEAD)
+    path = project.flow([python("f", inputs={"conn": "box"})], files={"f.py": source})
+    error = run(path, models=FakeModels(connections=MODELS)).error
+    assert error is not None
+    assert error.message == "GET http://host/?key=*** failed"
+    assert error.traceback is not None
+    assert "line" in error.traceback
+    assert "hidden-secret" not in error.traceback
+
+
 def test_a_fingerprint_follows_the_connection_but_holds_no_secret(project: Project) -> None:
     source = tool("f", "conn: CustomConnection", "return 1", head=HEAD)
     loaded = load_flow(project.flow([python("f", inputs={"conn": "box"})], files={"f.py": source}))

@@ -229,6 +229,8 @@ def test_nobody_listening_is_worth_another_try(open_ai: Any, question: ChatReque
     with pytest.raises(ModelError, match="the connection failed") as caught:
         asyncio.run(open_ai("http://127.0.0.1:1").chat(question))
     assert caught.value.retryable
+    assert "at http://127.0.0.1:1/v1/chat/completions" in caught.value.message
+    assert "server runs" in (caught.value.fix or "")
 
 
 @pytest.mark.parametrize("base", ["not an address", "ftp://host/v1", "http://[bad"])

@@ -12,6 +12,7 @@ from pilothouse.evaluation.aggregate import classification_report, estimates
 from pilothouse.evaluation.compare import compare_runs
 from pilothouse.evaluation.figures import metrics_of
 from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
+from pilothouse.experiments.analysis.faults import faults_of
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
 from pilothouse.experiments.analysis.measures import Measures, measure
 from pilothouse.experiments.analysis.recorded import Recorded
@@ -106,7 +107,10 @@ def compare_arms(
         outcome=outcome_of(found, deciding),
         best=best_arm(found, primary),
         verdict=verdict_of(primary, experiment.baseline, found, deciding),
-        notes=notes_of(primary, experiment.baseline, found, comparisons),
+        notes=(
+            *(str(fault) for arm in arms for fault in faults_of(arm.variant.name, arm.scored)),
+            *notes_of(primary, experiment.baseline, found, comparisons),
+        ),
         rows=max((arm.rows for arm in found), default=0),
         disagreements=disagreements(judged) if len(arms) > 1 else 0,
         prompts=frame.prompts,

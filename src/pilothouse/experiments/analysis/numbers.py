@@ -91,6 +91,16 @@ def count(value: int | None) -> str:
     return NONE if value is None else f"{value:,}"
 
 
+def rows(number: int) -> str:
+    """Return ``1 row`` or ``1,200 rows``."""
+    return counted(number, "row")
+
+
+def counted(number: int, thing: str) -> str:
+    """Return ``1 variant`` or ``3 variants``."""
+    return f"{number:,} {thing if number == 1 else thing + 's'}"
+
+
 def money(value: Decimal | None, unpriced: int = 0) -> str:
     """Return US dollars; an unknown price is ``unknown``, and a part that is unknown makes it a lower bound."""
     if value is None:

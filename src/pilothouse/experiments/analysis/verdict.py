@@ -9,6 +9,7 @@ from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.comparison import Arm, Outcome
 
 FEW_ROWS = 30
+_REASONS = {"error": "failed in the evaluator", "unparsable": "unreadable"}
 
 
 def outcome_of(arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> Outcome:
@@ -63,7 +64,7 @@ def notes_of(metric: Metric, baseline: str, arms: Sequence[Arm], comparisons: Se
     for arm in arms:
         left_out = {why: count for why, count in _estimate(arm, metric).excluded.items() if count and why != "failed"}
         if left_out:
-            shown = ", ".join(f"{count:,} {why}" for why, count in left_out.items())
+            shown = ", ".join(f"{count:,} {_REASONS.get(why, why)}" for why, count in left_out.items())
             notes.append(f"{arm.name}: rows that did not enter {metric.name}: {shown}.")
         note = _estimate(arm, metric).note
         if note:
@@ -74,7 +75,10 @@ def notes_of(metric: Metric, baseline: str, arms: Sequence[Arm], comparisons: Se
         notes.append(f"Some rows are not in every variant (up to {max(unpaired):,}): only shared rows are compared.")
     rows = max((arm.rows for arm in arms), default=0)
     if 0 < rows < FEW_ROWS:
-        notes.append(f"{rows} rows are few: intervals are wide, and only very large differences can be found.")
+        verb = "is" if rows == 1 else "are"
+        notes.append(
+            f"{numbers.rows(rows)} {verb} few: intervals are wide, and only very large differences can be found."
+        )
     if len(primary) > 1:
         notes.append(
             f"{len(primary)} variants are compared with {baseline}: p-values are corrected for that "
@@ -118,7 +122,7 @@ def _reach(metric: Metric, items: Sequence[Comparison]) -> str:
         return ""
     n = min(item.n_pairs for item in known)
     least = max(known, key=lambda item: item.mde or 0.0)
-    return f"; {n:,} rows could only have detected differences of {numbers.detectable(least, metric)} or more"
+    return f"; {numbers.rows(n)} could only have detected differences of {numbers.detectable(least, metric)} or more"
 
 
 def _names(items: Sequence[Comparison]) -> str:

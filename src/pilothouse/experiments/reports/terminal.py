@@ -69,7 +69,10 @@ def bar(estimate: Estimate | None, span: tuple[float, float]) -> str:
 
 def _scores(found: ExperimentComparison) -> Table:
     shown = found.metrics[:2]
-    table = _table(f"{found.name}: {len(found.arms)} variants, {found.rows:,} rows", ["variant", found.primary, ""])
+    table = _table(
+        f"{found.name}: {numbers.counted(len(found.arms), 'variant')}, {numbers.rows(found.rows)}",
+        ["variant", found.primary, ""],
+    )
     if len(shown) > 1:
         table.add_column(_text(shown[1].name), no_wrap=True)
     with_failures = any(arm.failed for arm in found.arms)
@@ -151,6 +154,8 @@ def _table(title: str | None, columns: Sequence[str]) -> Table:
         show_edge=False,
         title_justify="left",
         title_style="bold",
+        # A title wraps at its table's width, not at the terminal's.
+        min_width=min(len(title or ""), WIDTH),
     )
     for column in columns:
         table.add_column(_text(column.lstrip(">")), justify="right" if column.startswith(">") else "left", no_wrap=True)

@@ -18,7 +18,7 @@ from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, progress, table
 from pilothouse.experiments.runs.exports.formats import FORMATS, ExportFormat
 from pilothouse.experiments.runs.interrupts import Stop, catch_signals
-from pilothouse.experiments.runs.runfile import load_run_file, parse_pairs, parse_variants, within
+from pilothouse.experiments.runs.runfile import load_run_file, named, parse_pairs, parse_variants, within
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import Progress, RowStatus, Run, RunRow, RunSpec
 from pilothouse.models.service import ModelService
@@ -109,23 +109,30 @@ def list_(services: Services, experiment: str | None, limit: int, as_json: bool)
 @click.argument("ref", default="latest")
 @click.option("--rows", "with_rows", is_flag=True, help="Show the rows.")
 @click.option("--failed", is_flag=True, help="Show the rows without an answer.")
+@click.option("--line", help="Show one row with all its nodes, by its id.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Rows shown at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the record, or one row a line.")
 @click.pass_obj
-def show(services: Services, ref: str, with_rows: bool, failed: bool, limit: int, as_json: bool) -> None:
+def show(
+    services: Services, ref: str, with_rows: bool, failed: bool, line: str | None, limit: int, as_json: bool
+) -> None:
     """Show the run REF (name, id or 'latest'), and its rows."""
     runs = services.get(RunService)
     found = runs.get(ref)
-    if not with_rows and not failed:
+    if not with_rows and not failed and line is None:
         if as_json:
             emit_json(found)
         else:
             _summary(runs, found)
         return
-    rows = _rows(runs, found, failed=failed)
+    rows = _rows(runs, found, failed=failed) if line is None else iter(runs.line(found, line))
     if as_json:
         for row in rows:
             click.echo(msgspec.json.encode(row))
+        return
+    if line is not None:
+        for row in rows:
+            _open(row)
         return
     shown = list(islice(rows, limit + 1))
     console().print(
@@ -175,10 +182,10 @@ def _spec(root: Path, base: RunSpec | None, given: dict[str, Any]) -> RunSpec:
     """Return the spec of a run file, overruled by what the command line names."""
     changes: dict[str, Any] = {}
     if given["flow_path"] is not None:
-        changes["flow"] = within(root, given["flow_path"])
+        changes["flow"] = within(root, named(root, given["flow_path"]))
     if given["data"] is not None:
-        named = given["data"].startswith("dataset:")
-        changes["data"] = given["data"] if named else within(root, Path(given["data"]))
+        is_version = given["data"].startswith("dataset:")
+        changes["data"] = given["data"] if is_version else within(root, named(root, Path(given["data"])))
     for key in ("id_column", "source_run", "name", "concurrency", "repeat", "limit", "timeout", "max_failures"):
         if given[key] is not None:
             changes[key] = given[key]
@@ -299,8 +306,9 @@ def _facts(ended: Run) -> Iterator[list[str]]:
     if counts.cached:
         parts.append(f"{counts.cached:,} from the cache")
     yield ["rows", f"{counts.done:,} of {counts.total:,}: " * (counts.total is not None) + ", ".join(parts)]
-    rate = f" ({ended.attempts[-1].rows / ended.duration:,.0f} rows/s)" if ended.duration > 0 else ""
-    yield ["time", f"{_seconds(ended.duration)}{rate}"]
+    last = ended.attempts[-1]
+    rate = f" ({last.rows / last.duration:,.0f} rows/s)" if last.rows and last.duration > 0 else ""
+    yield ["time", f"{_taken(ended)}{rate}"]
     if totals.usage.total_tokens or totals.cached_usage.total_tokens:
         saved = totals.cached_usage.total_tokens
         text = f"{totals.usage.input_tokens:,} in, {totals.usage.output_tokens:,} out"
@@ -318,8 +326,10 @@ def _choices(ended: Run) -> str:
 
 
 def _next(ended: Run) -> str:
-    if ended.status == "interrupted" or ended.counts.failed:
+    if ended.counts.failed:
         return f"pilothouse run resume {ended.name}    (pilothouse run show {ended.name} --failed)"
+    if ended.status == "interrupted":
+        return f"pilothouse run resume {ended.name}"
     return f"pilothouse run show {ended.name} --rows"
 
 
@@ -332,15 +342,36 @@ def _rows(runs: RunService, found: Run, *, failed: bool) -> Iterator[RunRow]:
         yield from runs.rows(found, status=status)
 
 
+def _open(row: RunRow) -> None:
+    out = console()
+    nodes = [[node.node, node.status, f"{node.duration:.3f}", _shortened(_json(node.output))] for node in row.nodes]
+    out.print(table(f"Row {row.line_id}, {row.status}", ["node", "status", ">s", "output"], nodes))
+    out.print(f"inputs: {_json(row.inputs)}\noutputs: {_json(row.outputs)}", markup=False)
+    if row.error is not None:
+        out.print(f"error: {_error(row)}\n{row.error.traceback or ''}".rstrip(), markup=False)
+    for note in row.notes:
+        out.print(f"note: {note}", markup=False)
+    if row.trace_id is not None:
+        out.print(f"next: pilothouse trace show {row.trace_id[:12]}", markup=False)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= CELL_WIDTH else text[:CELL_WIDTH] + "..."
+
+
 def _listed(found: Run) -> list[str]:
     total = found.counts.total if found.counts.total is not None else found.counts.done
-    return [found.name, found.status, f"{found.counts.completed:,}/{total:,}", _seconds(found.duration)]
+    return [found.name, found.status, f"{found.counts.completed:,}/{total:,}", _taken(found)]
 
 
 def _cells(row: RunRow) -> list[str]:
-    text = msgspec.json.encode(row.outputs).decode() if row.status == "completed" else _error(row)
+    text = _json(row.outputs) if row.status == "completed" else _error(row)
     number = row.line_id if not row.repeat else f"{row.line_id} #{row.repeat + 1}"
-    return [number, row.status, f"{row.duration:.2f}", text if len(text) <= CELL_WIDTH else text[:CELL_WIDTH] + "..."]
+    return [number, row.status, f"{row.duration:.2f}", _shortened(text)]
 
 
 def _error(row: RunRow) -> str:
@@ -349,6 +380,13 @@ def _error(row: RunRow) -> str:
     text = f"{row.error.node}: {row.error.message}" if row.error.node else row.error.message
     # What user code raised may hold codes that a terminal obeys.
     return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
+
+
+def _taken(found: Run) -> str:
+    """Return the time of all attempts; how long one took that was killed, nobody measured."""
+    if all(attempt.ended_at is not None for attempt in found.attempts):
+        return _seconds(found.duration)
+    return f"over {_seconds(found.duration)}" if found.duration > 0 else "unknown"
 
 
 def _seconds(seconds: float) -> str:

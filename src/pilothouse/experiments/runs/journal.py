@@ -24,6 +24,9 @@ from pilothouse.experiments.runs.types import RowOrder, RowStatus, RunRow
 
 Recorded = tuple[RunRow, bytes]
 
+#: Bytes of rows that are written without waiting for the interval.
+BATCH_BYTES = 4 << 20
+
 _STATES: tuple[RowStatus, ...] = ("completed", "failed", "missing")
 
 
@@ -57,6 +60,7 @@ class RowWriter:
         self._batch = batch
         self._on_recorded = on_recorded
         self._pending: list[Recorded] = []
+        self._bytes = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._closing = False
@@ -81,10 +85,13 @@ class RowWriter:
         assert self._pump is not None
         if self._pump.done():
             await self._pump
-        self._pending.extend(rows)
-        if len(self._pending) >= self._batch:
+        for row in rows:
+            self._pending.append(row)
+            self._bytes += len(row[1])
+        fullness = max(len(self._pending) / self._batch, self._bytes / BATCH_BYTES)
+        if fullness >= 1:
             self._wake.set()
-        if len(self._pending) >= 4 * self._batch:
+        if fullness >= 4:
             self._room.clear()
             await self._room.wait()
 
@@ -111,7 +118,7 @@ class RowWriter:
     async def _write(self, rows: list[Recorded]) -> None:
         if not rows:
             return
-        self._pending = []
+        self._pending, self._bytes = [], 0
         self._room.set()
         await asyncio.to_thread(self._log.append, [line for _, line in rows])
         self._on_recorded([row for row, _ in rows])

@@ -116,6 +116,11 @@ def parse_pairs(texts: list[str], what: str) -> dict[str, str]:
     return found
 
 
+def named(root: Path, path: Path) -> Path:
+    """Return a path that a person typed: from here, or from the project's folder where only that exists."""
+    return path if path.exists() or not (root / path).exists() else root / path
+
+
 def within(root: Path, path: Path) -> str:
     """Return a path relative to the project where it lies inside, absolute elsewhere."""
     full, base = path.resolve(), root.resolve()

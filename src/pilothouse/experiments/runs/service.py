@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 import shutil
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -14,12 +13,10 @@ from typing import Self
 import msgspec
 
 from pilothouse.access.types import Actor
-from pilothouse.core.errors import Conflict, Interrupted
-from pilothouse.core.ids import new_id
+from pilothouse.core.errors import Conflict, Interrupted, NotFound
 from pilothouse.core.services import Services
 from pilothouse.core.storage.files import AppendLog
 from pilothouse.core.storage.sql import Database
-from pilothouse.core.version import VERSION
 from pilothouse.datasets.service import DatasetService
 from pilothouse.experiments.runs.cache import NodeCacheStore, RunNodeCache
 from pilothouse.experiments.runs.engine.execution import Execution, OnProgress, Tools, recount
@@ -30,10 +27,11 @@ from pilothouse.experiments.runs.engine.spans import RunTracer
 from pilothouse.experiments.runs.exports.formats import ExportFormat, export_run
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.journal import Journal, renumber
-from pilothouse.experiments.runs.lineage import Lineage, slug
+from pilothouse.experiments.runs.lineage import Lineage
+from pilothouse.experiments.runs.records import changes, continued, new_run, refuse_changes, told
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
-from pilothouse.experiments.runs.types import Attempt, Counts, RowOrder, RowStatus, Run, RunRow, RunSpec, RunStatus
+from pilothouse.experiments.runs.types import RowOrder, RowStatus, Run, RunRow, RunSpec, RunStatus
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.settings import FlowSettings
@@ -99,6 +97,10 @@ class RunService:
         def journal(run: Run) -> Journal:
             return Journal(folder / run.id / ROWS, run.repeat)
 
+        def find_run(ref: str) -> Run:
+            run = store.get(ref)
+            return told(run, journal(run), lambda: store.get(run.id))
+
         def open_runner(run: Run, plan: Plan, cache: RunNodeCache | None) -> FlowRunner:
             timeout = plan.spec.timeout or flow_settings.line_timeout
             return FlowRunner(
@@ -112,7 +114,7 @@ class RunService:
 
         return cls(
             folder,
-            planner=Planner(services.root, services.get(DatasetService), store.get, journal),
+            planner=Planner(services.root, services.get(DatasetService), find_run, journal),
             tools=Tools(store=store, price=models.price, settings=settings, clock=services.clock),
             open_cache=open_cache,
             lineage=Lineage(services.get(RegistryService)),
@@ -139,10 +141,10 @@ class RunService:
         stop = stop or Stop()
         plan = await self._planned(spec, stop)
         lines = refuse_if_none_maps(plan.lines().wanted(lambda _number, _repeat: False))
-        run = self._made(plan)
+        run = new_run(plan, self._tools.clock.now(), self._actor)
         async with self._opened(run, plan) as (runner, cache):
-            run = self._recorded(run, plan)
             with self._held(run) as log:
+                run = self._recorded(run, plan)
                 execution = Execution(run, plan, journal=self._journal(run), log=log, tools=self._tools, tally=Tally())
                 return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
 
@@ -177,7 +179,7 @@ class RunService:
             if run.status == "completed":
                 return run
             plan = await self._planned_again(run, stop)
-            _refuse_changes(run, plan)
+            refuse_changes(run, plan)
             journal = self._journal(run)
             index = await asyncio.to_thread(journal.index)
 
@@ -222,6 +224,17 @@ class RunService:
         found = run if isinstance(run, Run) else self._store.get(run)
         return self._journal(found).rows(status=status, order=order)
 
+    def line(self, run: Run | str, line_id: str) -> tuple[RunRow, ...]:
+        """Return all repetitions of one row.
+
+        Raises:
+            NotFound: the run has no such row.
+        """
+        found = tuple(row for row in self.rows(run) if row.line_id == line_id)
+        if not found:
+            raise NotFound(f"the run has no row '{line_id}'", fix="pilothouse run show RUN --rows")
+        return found
+
     def export(self, run: Run | str, folder: Path, export_format: ExportFormat = "jsonl") -> tuple[Path, ...]:
         """Write a run's record and rows as files into ``folder``; return the files.
 
@@ -243,6 +256,9 @@ class RunService:
             self._store.delete(run.id)
             shutil.rmtree(self._folder / run.id, ignore_errors=True)
         return run
+
+    def _told(self, run: Run) -> Run:
+        return told(run, self._journal(run), lambda: self._store.get(run.id))
 
     def _journal(self, run: Run) -> Journal:
         return Journal(self._folder / run.id / ROWS, run.repeat)
@@ -266,42 +282,21 @@ class RunService:
             cache = await stack.enter_async_context(self._open_cache()) if plan.spec.use_cache else None
             yield await stack.enter_async_context(self._open_runner(run, plan, cache)), cache
 
-    def _made(self, plan: Plan) -> Run:
-        now = self._tools.clock.now()
-        run_id = new_id()
-        return Run(
-            id=run_id,
-            name=plan.spec.name or f"{slug(plan.flow.name)}-{now:%Y%m%d-%H%M%S}-{run_id[-4:]}",
-            status="running",
-            spec=plan.spec,
-            flow=plan.flow_ref,
-            data=plan.data_ref,
-            source_run=plan.source.id if plan.source is not None else None,
-            column_mapping=plan.mapping,
-            variants=plan.flow.variants,
-            repeat=plan.repeat,
-            counts=Counts(total=plan.total),
-            notes=plan.notes,
-            attempts=(Attempt(number=1, started_at=now),),
-            environment=_environment(),
-            created_by=self._actor.name,
-            created_at=now,
-        )
-
     def _recorded(self, run: Run, plan: Plan) -> Run:
         flow, data = self._lineage.registered(plan.flow_ref, plan.data_ref)
         run = msgspec.structs.replace(run, flow=flow, data=data)
-        self._store.insert(run)
+        try:
+            self._store.insert(run)
+        except Conflict:
+            shutil.rmtree(self._folder / run.id, ignore_errors=True)
+            raise
         self._lineage.link(run, plan.source)
         return run
 
     def _continue(self, run: Run, notes: tuple[str, ...]) -> Run:
-        attempt = Attempt(number=len(run.attempts) + 1, started_at=self._tools.clock.now(), notes=notes)
-        continued = msgspec.structs.replace(
-            run, status="running", error=None, metrics={}, attempts=(*run.attempts, attempt), environment=_environment()
-        )
-        self._store.update(continued)
-        return continued
+        run = continued(run, self._tools.clock.now(), notes)
+        self._store.update(run)
+        return run
 
     async def _planned(self, spec: RunSpec, stop: Stop) -> Plan:
         """Return the plan of a spec; reading large data for it takes a while, and may be stopped."""
@@ -325,10 +320,10 @@ class RunService:
         """
         with self._held(run):
             plan = await self._planned_again(run, stop)
-            changes = _changes(run, plan)
-            if not changes:
+            found = changes(run, plan)
+            if not found:
                 return ()
-            notes = [f"resumed by force though {change}" for change in changes]
+            notes = [f"resumed by force though {change}" for change in found]
             if plan.data is not None and run.data is not None and plan.data.digest != run.data.digest:
                 left_out = renumber(self._journal(run), {row.id: row.number for row in plan.data})
                 notes.append(f"{left_out:,} recorded rows were left out: their ids are not in the data any more")
@@ -342,45 +337,3 @@ class RunService:
             )
             self._store.update(adopted)
             return tuple(notes)
-
-    def _told(self, run: Run) -> Run:
-        """Return a run that has not ended with the rows it has recorded so far."""
-        if run.status != "running":
-            return run
-        journal = self._journal(run)
-        tally = recount(journal)
-        return msgspec.structs.replace(
-            run,
-            status="running" if journal.is_held() else "interrupted",
-            counts=tally.counts(run.counts.total),
-            totals=tally.totals(),
-        )
-
-
-def _changes(run: Run, plan: Plan) -> list[str]:
-    changes: list[str] = []
-    if plan.flow.digest != run.flow.digest:
-        changes.append(f"the flow {run.flow.path} changed ({run.flow.digest[:8]} -> {plan.flow.digest[:8]})")
-    if plan.data is not None and run.data is not None and plan.data.digest != run.data.digest:
-        rows = f"{run.data.rows:,} -> {plan.data.profile.rows:,} rows"
-        changes.append(f"the data {run.data.source} changed ({run.data.digest[:8]} -> {plan.data.digest[:8]}, {rows})")
-    return changes
-
-
-def _refuse_changes(run: Run, plan: Plan) -> None:
-    changes = _changes(run, plan)
-    if changes:
-        raise Conflict(
-            f"the run '{run.name}' cannot simply go on: {'; '.join(changes)}",
-            expected="the flow and the data as they were when the run began",
-            fix=f"put them back; or make a new run (unchanged nodes come from the cache); or mix old and new rows "
-            f"knowingly: pilothouse run resume {run.name} --force",
-        )
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "pilothouse": VERSION,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-    }

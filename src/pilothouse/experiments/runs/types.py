@@ -195,7 +195,6 @@ class Run(Struct, frozen=True, kw_only=True):
         error: Why the run, or its aggregation, failed.
         attempts: Every execution, the latest last.
         environment: Package version, Python, platform.
-        trace_id: Trace of the run itself.
         created_by: The actor's name.
         created_at: When it was recorded.
     """
@@ -218,7 +217,6 @@ class Run(Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     attempts: tuple[Attempt, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
-    trace_id: str | None = None
     created_by: str
     created_at: datetime
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 
 from pilothouse.core.errors import PilothouseError, UserCodeError
 from pilothouse.flows.results import ErrorInfo
+from pilothouse.models.secret import Secret, redact
 
 _OURS = str(Path(__file__).parents[2])
 _MACHINERY = ("<frozen ", "<template>")
@@ -19,9 +21,13 @@ def own_fault(error: PilothouseError, node: str | None = None) -> ErrorInfo:
     return ErrorInfo(type=type(error).__name__, message=str(error), node=node, traceback=trace or None)
 
 
-def user_fault(error: BaseException, node: str) -> ErrorInfo:
-    """Return the record of what the user's code raised, with its traceback."""
-    return ErrorInfo(type=type(error).__name__, message=text_of(error), node=node, traceback=user_traceback(error))
+def user_fault(error: BaseException, node: str, secrets: Collection[Secret] = ()) -> ErrorInfo:
+    """Return the record of what the user's code raised, with its traceback and without the secrets it was given.
+
+    Clients that tools call quote keys in what they raise: in addresses, in headers.
+    """
+    message, trace = (redact(text, secrets) for text in (text_of(error), user_traceback(error)))
+    return ErrorInfo(type=type(error).__name__, message=message, node=node, traceback=trace)
 
 
 def user_code_error(error: BaseException, what: str, where: str) -> UserCodeError:

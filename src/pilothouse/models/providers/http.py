@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import msgspec
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import BuilderError, PyreqwestError
+from pyreqwest.exceptions import BuilderError, ConnectError, PyreqwestError
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
@@ -64,7 +64,7 @@ class HttpTransport:
         Raises:
             ModelError: for anything else.
         """
-        with self._explained():
+        with self._explained(url):
             async with asyncio.timeout(self._timeouts.total), self._open(url, headers, body) as response:
                 return bytes(await response.bytes())
 
@@ -75,7 +75,7 @@ class HttpTransport:
             ModelError: when the request fails, the stream stalls, breaks off, or is not a stream.
         """
         deadline = self._clock.monotonic() + self._timeouts.total
-        with self._explained():
+        with self._explained(url):
             async with self._open(url, headers, body) as response:
                 if "json" in (response.get_header("content-type") or ""):
                     # A server that does not stream answers in one piece, or reports an error with status 200.
@@ -183,7 +183,7 @@ class HttpTransport:
         )
 
     @contextmanager
-    def _explained(self) -> Generator[None]:
+    def _explained(self, url: str) -> Generator[None]:
         try:
             yield
         except TimeoutError as error:
@@ -195,6 +195,13 @@ class HttpTransport:
                 f"the address of the provider cannot be used: {self.clean(_causes(error))}",
                 where=self._where,
                 expected="an address such as https://host/v1",
+            ) from error
+        except ConnectError as error:
+            raise ModelError(
+                self.clean(f"the connection failed: {_causes(error)}, at {url.partition('?')[0]}"),
+                retryable=True,
+                where=self._where,
+                fix="check that the server runs, and the address of the connection",
             ) from error
         except PyreqwestError as error:
             raise self.error(f"the connection failed: {_causes(error)}", retryable=True) from error

@@ -69,10 +69,17 @@ def connect(path: Path, memory_limit: str) -> DuckDBPyConnection:
     """Open the database, with its tables.
 
     Raises:
-        StorageError: when it cannot be opened, or was made by a newer version.
+        StorageError: when it cannot be opened, lies below a folder with '?' in its name, or was made by a newer
+            version.
     """
     import duckdb
 
+    if "?" in str(path):
+        raise StorageError(
+            "traces cannot be read below a folder with '?' in its name: the engine takes it for a query",
+            where=str(path),
+            fix="rename the folder; what was recorded stays and is read then",
+        )
     spill = path.with_name("spill")
     with engine_faults(path):
         connection = duckdb.connect(

@@ -137,7 +137,7 @@ class Planner:
             raise UserError("a run needs rows", expected="--data FILE, --data dataset:NAME or --run RUN")
         uses_data = any(isinstance(value, str) and value.startswith(_DATA) for value in mapping.values())
         # Rows that the source run never came to are known from its data alone.
-        if not uses_data and source.status != "interrupted":
+        if not uses_data and source.counts.done == source.counts.total:
             return None
         origin = self._origin(source)
         data = self._datasets.open(origin.source, id_column=origin.id_column)

@@ -1,0 +1,110 @@
+"""What the record of a run says: how it begins, what has changed since, and how one that was killed is told."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from pilothouse.access.types import Actor
+from pilothouse.core.errors import Conflict
+from pilothouse.core.ids import new_id
+from pilothouse.core.version import VERSION
+from pilothouse.experiments.runs.engine.execution import recount
+from pilothouse.experiments.runs.engine.plan import Plan
+from pilothouse.experiments.runs.journal import Journal
+from pilothouse.experiments.runs.lineage import slug
+from pilothouse.experiments.runs.types import Attempt, Counts, Run
+
+
+def new_run(plan: Plan, now: datetime, actor: Actor) -> Run:
+    """Return the record of a run that begins."""
+    run_id = new_id()
+    return Run(
+        id=run_id,
+        name=plan.spec.name or f"{slug(plan.flow.name)}-{now:%Y%m%d-%H%M%S}-{run_id[-4:]}",
+        status="running",
+        spec=plan.spec,
+        flow=plan.flow_ref,
+        data=plan.data_ref,
+        source_run=plan.source.id if plan.source is not None else None,
+        column_mapping=plan.mapping,
+        variants=plan.flow.variants,
+        repeat=plan.repeat,
+        counts=Counts(total=plan.total),
+        notes=plan.notes,
+        attempts=(Attempt(number=1, started_at=now),),
+        environment=_environment(),
+        created_by=actor.name,
+        created_at=now,
+    )
+
+
+def told(run: Run, journal: Journal, read_again: Callable[[], Run]) -> Run:
+    """Return a run that has not ended with the rows it has recorded so far; one that nobody works on has ended.
+
+    Args:
+        run: The record.
+        journal: Its rows.
+        read_again: Reads the record anew.
+    """
+    if run.status != "running":
+        return run
+    is_held = journal.is_held()
+    if not is_held:
+        # It may have ended just now: whoever held the journal wrote the record before letting it go.
+        run = read_again()
+        if run.status != "running":
+            return run
+    tally = recount(journal)
+    return msgspec.structs.replace(
+        run,
+        status="running" if is_held else "interrupted",
+        counts=tally.counts(run.counts.total),
+        totals=tally.totals(),
+    )
+
+
+def continued(run: Run, now: datetime, notes: tuple[str, ...]) -> Run:
+    """Return the record of a run that goes on."""
+    attempt = Attempt(number=len(run.attempts) + 1, started_at=now, notes=notes)
+    return msgspec.structs.replace(
+        run, status="running", error=None, metrics={}, attempts=(*run.attempts, attempt), environment=_environment()
+    )
+
+
+def changes(run: Run, plan: Plan) -> list[str]:
+    """Return what differs between what a run began with and what is there now."""
+    found: list[str] = []
+    if plan.flow.digest != run.flow.digest:
+        found.append(f"the flow {run.flow.path} changed ({run.flow.digest[:8]} -> {plan.flow.digest[:8]})")
+    if plan.data is not None and run.data is not None and plan.data.digest != run.data.digest:
+        rows = f"{run.data.rows:,} -> {plan.data.profile.rows:,} rows"
+        found.append(f"the data {run.data.source} changed ({run.data.digest[:8]} -> {plan.data.digest[:8]}, {rows})")
+    return found
+
+
+def refuse_changes(run: Run, plan: Plan) -> None:
+    """Refuse to go on where rows of different flows or data would be mixed.
+
+    Raises:
+        Conflict: naming what differs.
+    """
+    found = changes(run, plan)
+    if found:
+        raise Conflict(
+            f"the run '{run.name}' cannot simply go on: {'; '.join(found)}",
+            expected="the flow and the data as they were when the run began",
+            fix=f"put them back; or make a new run (unchanged nodes come from the cache); or mix old and new rows "
+            f"knowingly: pilothouse run resume {run.name} --force",
+        )
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "pilothouse": VERSION,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
