@@ -1,0 +1,211 @@
+"""The template's experiment as files of ours: one for each data set, one factor at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from msgspec import Struct
+
+from pilothouse.core.errors import ConfigError, Conflict, UserError
+from pilothouse.core.storage.files import write_atomic
+from pilothouse.experiments.file import DATASET, NAME
+from pilothouse.experiments.migration.data_files import check_data
+from pilothouse.experiments.migration.template import (
+    TemplateDataset,
+    TemplateEvaluator,
+    TemplateFile,
+)
+from pilothouse.flows.loader import find_flow_file
+
+_AZURE_DATA = re.compile(r"azureml:(?P<name>[^:@/]+)([:@].*)?")
+_STAND_IN: Final = {"name": "latency", "use": "latency"}
+
+
+class NewFile(Struct, frozen=True, kw_only=True):
+    """One experiment file to write.
+
+    Attributes:
+        path: Where.
+        content: Its keys.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+
+class Conversion(Struct, frozen=True, kw_only=True):
+    """What an experiment of the template becomes.
+
+    Attributes:
+        files: One for each of its data sets.
+        listed: What has no counterpart or must be done by hand; nothing is dropped without a line here.
+    """
+
+    files: tuple[NewFile, ...]
+    listed: tuple[str, ...]
+
+
+def convert_template(template: TemplateFile, target: Path) -> Conversion:
+    """Return the files of ours for an experiment of the template; nothing is written.
+
+    Args:
+        template: What was read.
+        target: The file to write; with several data sets, their names join its stem.
+
+    Raises:
+        ConfigError: when its flow or an evaluator's does not exist.
+    """
+    content = template.content
+    listed = [f"{text} means nothing here" for text in template.ignored]
+    if content.runtime:
+        listed.append(f"runtime '{content.runtime}': flows run on this machine, no runtime is named")
+    listed += [
+        f"connection '{item.get('name')}': pilothouse migrate connections --from {template.path.name}"
+        for item in content.connections or ()
+    ]
+    flow = _flow(template.folder, content.flow or content.name, f"{template.path}: flow")
+    files: list[NewFile] = []
+    several = len(content.datasets) > 1
+    for dataset in content.datasets:
+        name = _name(f"{content.name}-{dataset.name}" if several else content.name)
+        path = target.with_name(f"{target.stem}-{_name(dataset.name)}{target.suffix}") if several else target
+        files.append(
+            NewFile(
+                path=path,
+                content={
+                    "name": name,
+                    **({"description": dataset.description} if dataset.description else {}),
+                    "flow": _relative(flow, path),
+                    "data": _data(template.folder, dataset, path, listed),
+                    "column_mapping": dataset.mappings,
+                    "variants": "all",
+                    "design": "one-factor",
+                    "evaluators": _evaluators(template, dataset, path, listed),
+                },
+            )
+        )
+        if not dataset.mappings:
+            del files[-1].content["column_mapping"]
+    return Conversion(files=tuple(files), listed=tuple(dict.fromkeys(listed)))
+
+
+def write_files(conversion: Conversion, source: str) -> None:
+    """Write the files of a conversion.
+
+    Args:
+        conversion: What to write.
+        source: What they were made of, for their first line.
+
+    Raises:
+        Conflict: when one of them exists; then none is written.
+    """
+    for file in conversion.files:
+        if file.path.exists():
+            raise Conflict(f"{file.path} exists", fix="name another file with --to, or remove this one")
+    for file in conversion.files:
+        head = f"# Written by `pilothouse migrate experiment` from {source}\n"
+        text = yaml.safe_dump(file.content, sort_keys=False, allow_unicode=True, width=110)
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file.path, (head + text).encode())
+
+
+def _evaluators(template: TemplateFile, dataset: TemplateDataset, path: Path, listed: list[str]) -> list[Any]:
+    entries: list[Any] = []
+    for evaluator in template.content.evaluators or ():
+        for item in evaluator.datasets:
+            if item.judged == dataset.name and _fits(template, evaluator, item, dataset, listed):
+                entries.append(_evaluator(template, evaluator, item, path, entries))
+    if not entries:
+        listed.append(
+            f"data set '{dataset.name}': no evaluator judges it, and an experiment needs one: 'latency' stands in"
+        )
+        entries.append(dict(_STAND_IN))
+    return entries
+
+
+def _evaluator(
+    template: TemplateFile, evaluator: TemplateEvaluator, item: TemplateDataset, path: Path, before: list[Any]
+) -> dict[str, Any]:
+    flow = _flow(template.folder, evaluator.flow or evaluator.name, f"{template.path}: evaluator '{evaluator.name}'")
+    name, taken = _name(evaluator.name), {entry["name"] for entry in before}
+    if name in taken:
+        name = _name(f"{name}-{item.name}")
+    entry: dict[str, Any] = {"name": name, "use": _relative(flow, path)}
+    if item.mappings:
+        entry["column_mapping"] = item.mappings
+    return entry
+
+
+def _fits(
+    template: TemplateFile,
+    evaluator: TemplateEvaluator,
+    item: TemplateDataset,
+    dataset: TemplateDataset,
+    listed: list[str],
+) -> bool:
+    """Tell whether an evaluator finds its columns in the data of the run; here both read the same rows."""
+    if item.source is None or item.source == dataset.source:
+        return True
+    wanted = {
+        value[len("${data.") : -1]
+        for value in item.mappings.values()
+        if isinstance(value, str) and value.startswith("${data.") and value.endswith("}")
+    }
+    place = _place(template.folder, str(dataset.source))
+    missing = sorted(wanted - (check_data(place).columns if place is not None and place.is_file() else frozenset()))
+    if not missing:
+        listed.append(
+            f"evaluator '{evaluator.name}': '{item.source}' is not read; its columns stand in '{dataset.source}' too"
+        )
+        return True
+    listed.append(
+        f"evaluator '{evaluator.name}' was left out for '{dataset.name}': it reads {', '.join(missing)} from "
+        f"'{item.source}'; add these columns to '{dataset.source}', then migrate again"
+    )
+    return False
+
+
+def _flow(folder: Path, name: str, where: str) -> Path:
+    for place in (folder / name, folder / "flows" / name):
+        if place.exists():
+            try:
+                find_flow_file(place)
+            except UserError as error:
+                raise ConfigError(error.message, where=where, expected=error.expected) from error
+            return place
+    raise ConfigError(f"there is no flow '{name}'", where=where, expected=f"a folder in {folder} or {folder / 'flows'}")
+
+
+def _place(folder: Path, source: str) -> Path | None:
+    return next((place for place in (folder / source, folder / "data" / source) if place.exists()), None)
+
+
+def _data(folder: Path, dataset: TemplateDataset, path: Path, listed: list[str]) -> str:
+    source = str(dataset.source)
+    azure = _AZURE_DATA.fullmatch(source)
+    if azure is not None:
+        listed.append(
+            f"data set '{dataset.name}' is in Azure ML ({source}): bring its file here, then "
+            f"pilothouse dataset add {azure['name']} FILE"
+        )
+        return f"{DATASET}{azure['name']}"
+    place = _place(folder, source)
+    if place is None:
+        listed.append(f"data set '{dataset.name}': there is no '{source}' in {folder}, nor in its data folder")
+        place = folder / source
+    return _relative(place, path)
+
+
+def _relative(place: Path, path: Path) -> str:
+    text = Path(os.path.relpath(place.resolve(), path.resolve().parent)).as_posix()
+    # A bare word would be taken for a built-in evaluator.
+    return text if "/" in text else f"./{text}"
+
+
+def _name(text: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100]
+    return name if NAME.match(name) else "experiment"
