@@ -28,7 +28,7 @@ EVALUATION = """
       label: {type: string}
       truth: {type: string}
     outputs:
-      grade: {type: string, reference: "${grade.output}"}
+      grade: {type: bool, reference: "${grade.output}"}
     nodes:
       - name: grade
         type: python
@@ -138,9 +138,9 @@ def template_project(folder: Path) -> Path:
             "flows/standard/echo.py": tool("echo", "text: str", "text"),
             "flows/standard/shout.py": tool("shout", "text: str", "text.upper()"),
             "flows/evaluation/flow.dag.yaml": EVALUATION,
-            "flows/evaluation/grade.py": tool("grade", "label: str, truth: str", "str(label == truth)"),
+            "flows/evaluation/grade.py": tool("grade", "label: str, truth: str", "label == truth"),
             "flows/evaluation/total.py": "from pilothouse import log_metric, tool\n\n\n@tool\n"
-            "def total(grades: list, truths: list):\n    log_metric('exact', grades.count('True') / len(truths))\n",
+            "def total(grades: list, truths: list):\n    log_metric('exact', grades.count(True) / len(truths))\n",
             "data/train.jsonl": '{"text": "ham", "truth": "ham"}\n{"text": "spam", "truth": "SPAM"}\n',
             "data/held_out.csv": "text,truth\nham,ham\n",
             "data/truths.csv": "gold\nham\n",
@@ -179,7 +179,8 @@ def broken_flow(folder: Path) -> Path:
         {
             "flow.dag.yaml": GOOD_FLOW.replace("${ask.output}", "${asks.output}"),
             "ask.jinja2": "system:\n{% if text %}\n\nuser:\n{{text}}\n",
-            "read.py": tool("read", "answer: str", "answer") + tool("again", "answer: str", "answer").split("\n\n\n")[1],
+            "read.py": tool("read", "answer: str", "answer")
+            + tool("again", "answer: str", "answer").split("\n\n\n")[1],
             "azure.py": "from promptflow.azure import PFClient\n",
             "connection.yaml": "name: aoai\ntype: azure_open_ai\napi_base: https://example.net\napi_key: abc123\n",
         },

@@ -19,9 +19,10 @@ from pilothouse.experiments.migration.template import (
     TemplateEvaluator,
     TemplateFile,
 )
-from pilothouse.flows.loader import find_flow_file
+from pilothouse.flows.loader import find_flow_file, load_flow
 
 _AZURE_DATA = re.compile(r"azureml:(?P<name>[^:@/]+)([:@].*)?")
+_MEASURED: Final = ("int", "double", "bool")
 _STAND_IN: Final = {"name": "latency", "use": "latency"}
 
 
@@ -119,6 +120,7 @@ def _evaluators(template: TemplateFile, dataset: TemplateDataset, path: Path, li
         for item in evaluator.datasets:
             if item.judged == dataset.name and _fits(template, evaluator, item, dataset, listed):
                 entries.append(_evaluator(template, evaluator, item, path, entries))
+                listed += _texts_only(evaluator.name, path.parent / entries[-1]["use"])
     if not entries:
         listed.append(
             f"data set '{dataset.name}': no evaluator judges it, and an experiment needs one: 'latency' stands in"
@@ -138,6 +140,19 @@ def _evaluator(
     if item.mappings:
         entry["column_mapping"] = item.mappings
     return entry
+
+
+def _texts_only(name: str, flow: Path) -> list[str]:
+    """Say what keeps an evaluation flow's rows from being compared: texts alone make no metric."""
+    try:
+        outputs = load_flow(flow).outputs
+    except UserError as error:
+        return [f"evaluator '{name}' cannot be loaded: {error.message}"]
+    if any(item.type in _MEASURED for item in outputs.values()):
+        return []
+    shown = ", ".join(outputs) or "none"
+    reason = "an experiment compares the rows' numbers and booleans; let it return one, such as 1.0 or 0.0"
+    return [f"evaluator '{name}' declares no output that is a number or a boolean ({shown}): {reason}"]
 
 
 def _fits(

@@ -58,8 +58,8 @@ def check_data(path: Path) -> DataReport:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         return DataReport(findings=(change(f"byte {error.start} is not UTF-8", "save the file as UTF-8", line),))
-    if cut and suffix == ".json":
-        reason = f"it has {size:,} bytes, and a JSON file is read whole or not at all"
+    if cut and (suffix == ".json" or not raw):
+        reason = f"it has {size:,} bytes" + (", and a JSON file is read whole or not at all" if raw else " in one line")
         return DataReport(findings=(Finding(verdict="unread", message=reason),), read=False)
     found = _delimited(text, "," if suffix == ".csv" else "\t") if suffix in {".csv", ".tsv"} else _json(text, suffix)
     if cut:
