@@ -11,11 +11,10 @@ from typing import Any, Final, cast
 from pilothouse.core.errors import ConfigError, UserError
 from pilothouse.core.yaml import Document, parse_yaml
 from pilothouse.experiments.file import read_file
-from pilothouse.experiments.migration.code import check_python
-from pilothouse.experiments.migration.conversion import convert_template
-from pilothouse.experiments.migration.data_files import check_data
-from pilothouse.experiments.migration.flows import check_flow, refusal
-from pilothouse.experiments.migration.settings_files import (
+from pilothouse.experiments.migration.checks.code import check_python
+from pilothouse.experiments.migration.checks.data_files import check_data
+from pilothouse.experiments.migration.checks.flows import check_flow, refusal
+from pilothouse.experiments.migration.checks.settings_files import (
     check_connection,
     check_deployment,
     check_dotenv,
@@ -24,10 +23,11 @@ from pilothouse.experiments.migration.settings_files import (
     check_run_file,
     check_template,
 )
+from pilothouse.experiments.migration.checks.yaml_words import check_words, read_text
+from pilothouse.experiments.migration.conversion import convert_template
 from pilothouse.experiments.migration.template import is_template, overlay_of, read_template_file
 from pilothouse.experiments.migration.types import FileReport, Finding, Report, change, note, strongest
 from pilothouse.experiments.migration.walk import Found, projects, walk
-from pilothouse.experiments.migration.yaml_words import check_words, read_text
 from pilothouse.flows.types import FlowInput
 
 Findings = Iterable[Finding]

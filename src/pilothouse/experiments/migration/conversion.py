@@ -13,13 +13,14 @@ from msgspec import Struct
 from pilothouse.core.errors import ConfigError, Conflict, UserError
 from pilothouse.core.storage.files import write_atomic
 from pilothouse.experiments.file import DATASET, NAME
-from pilothouse.experiments.migration.data_files import check_data
+from pilothouse.experiments.migration.checks.data_files import check_data
 from pilothouse.experiments.migration.template import (
     TemplateDataset,
     TemplateEvaluator,
     TemplateFile,
+    find_flow,
 )
-from pilothouse.flows.loader import find_flow_file, load_flow
+from pilothouse.flows.loader import load_flow
 
 _AZURE_DATA = re.compile(r"azureml:(?P<name>[^:@/]+)([:@].*)?")
 _MEASURED: Final = ("int", "double", "bool")
@@ -185,14 +186,11 @@ def _fits(
 
 
 def _flow(folder: Path, name: str, where: str) -> Path:
-    for place in (folder / name, folder / "flows" / name):
-        if place.exists():
-            try:
-                find_flow_file(place)
-            except UserError as error:
-                raise ConfigError(error.message, where=where, expected=error.expected) from error
-            return place
-    raise ConfigError(f"there is no flow '{name}'", where=where, expected=f"a folder in {folder} or {folder / 'flows'}")
+    place = find_flow(folder, name)
+    if place is None:
+        places = f"a folder with a flow's file: {folder / name} or {folder / 'flows' / name}"
+        raise ConfigError(f"there is no flow '{name}'", where=where, expected=places)
+    return place
 
 
 def _place(folder: Path, source: str) -> Path | None:

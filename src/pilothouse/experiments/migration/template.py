@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 from typing import Any, Final, cast
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from pilothouse.core.errors import ConfigError, NotFound, nearest_hint
 from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, load_yaml
+from pilothouse.flows.loader import DAG_FILES, FLEX_FILES
 
 _BLOCKS: Final = ("datasets", "evaluators", "connections", "runtime")
 """What an overlay replaces, each as a whole."""
@@ -28,7 +29,7 @@ class TemplateDataset(Struct, frozen=True, kw_only=True):
     source: str | None = None
     reference: str | None = None
     description: str | None = None
-    mappings: dict[str, Any] = field(default_factory=dict)
+    mappings: dict[str, Any] | None = None
 
     @property
     def judged(self) -> str:
@@ -60,20 +61,17 @@ class TemplateFile(Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: The base file.
+        folder: Where its paths start from.
         overlay: The overlay that was laid over it.
         content: What it says.
         ignored: What the file says and neither the template nor this reader knows, with file and line.
     """
 
     path: Path
+    folder: Path
     overlay: Path | None = None
     content: TemplateExperiment
     ignored: tuple[str, ...] = ()
-
-    @property
-    def folder(self) -> Path:
-        """Where its paths start from."""
-        return self.path.parent
 
 
 def is_template(data: object) -> bool:
@@ -128,7 +126,21 @@ def read_template_file(path: Path, environment: str | None = None) -> TemplateFi
 
     content = convert(data, TemplateExperiment, where=place)
     _check(content, place)
-    return TemplateFile(path=path, overlay=overlay, content=content, ignored=tuple(ignored))
+    folder = path.parent
+    # Several experiments of one project stand in folders of their own; their paths start from the project's.
+    if find_flow(folder, content.flow or content.name) is None and find_flow(
+        folder.parent, content.flow or content.name
+    ):
+        folder = folder.parent
+    return TemplateFile(path=path, folder=folder, overlay=overlay, content=content, ignored=tuple(ignored))
+
+
+def find_flow(folder: Path, name: str) -> Path | None:
+    """Return the flow's folder that the template would take: below ``folder``, else below its `flows`."""
+    for place in (folder / name, folder / "flows" / name):
+        if any((place / file).is_file() for file in (*DAG_FILES, *FLEX_FILES)):
+            return place
+    return None
 
 
 def _mapping(document: Document) -> dict[str, Any]:

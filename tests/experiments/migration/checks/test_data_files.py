@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pilothouse.experiments.migration import data_files
-from pilothouse.experiments.migration.data_files import check_data
+from pilothouse.experiments.migration.checks import data_files
+from pilothouse.experiments.migration.checks.data_files import check_data
 
 
 def told(path: Path, content: str | bytes) -> str:

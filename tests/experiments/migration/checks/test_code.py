@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pilothouse.experiments.migration.code import check_python
+from pilothouse.experiments.migration.checks.code import check_python
 
 
 def verdicts(path: Path, text: str) -> list[tuple[str, int | None]]:
@@ -18,7 +18,7 @@ def verdicts(path: Path, text: str) -> list[tuple[str, int | None]]:
     "line",
     [
         "from promptflow import tool",
-        "from promptflow.core import tool, log_metric, Prompty",
+        "from promptflow.core import tool, log_metric, Flow",
         "import promptflow.core as core",
         "from promptflow.connections import CustomConnection",
         "from promptflow.contracts.types import PromptTemplate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pilothouse.experiments.migration.yaml_words import check_words
+from pilothouse.experiments.migration.checks.yaml_words import check_words
 
 
 def words(text: str, *, template: bool = False) -> list[int | None]:

@@ -10,8 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from pilothouse.core.errors import ConfigError, UserError
+from pilothouse.experiments.migration.checks.yaml_words import check_words, read_text
 from pilothouse.experiments.migration.types import Finding, change, note
-from pilothouse.experiments.migration.yaml_words import check_words, read_text
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.types import Flow, FlowInput, LiteralValue, Node
 

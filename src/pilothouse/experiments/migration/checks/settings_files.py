@@ -11,10 +11,10 @@ from typing import Any, cast
 from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConfigError, FlowError, UserError
 from pilothouse.core.yaml import Document
-from pilothouse.experiments.migration.flows import refusal
-from pilothouse.experiments.migration.modules import REQUIREMENTS
+from pilothouse.experiments.migration.checks.flows import refusal
+from pilothouse.experiments.migration.checks.modules import REQUIREMENTS
+from pilothouse.experiments.migration.checks.yaml_words import check_words, read_text
 from pilothouse.experiments.migration.types import Finding, change, note
-from pilothouse.experiments.migration.yaml_words import check_words, read_text
 from pilothouse.experiments.runs.runfile import load_run_file
 from pilothouse.flows.prompts.templates import read_template
 from pilothouse.models.connections import read_connection

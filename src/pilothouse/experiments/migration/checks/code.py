@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pilothouse.core.errors import FlowError, nearest_hint
-from pilothouse.experiments.migration.modules import ANSWERED, azure_only
+from pilothouse.experiments.migration.checks.modules import ANSWERED, azure_only
 from pilothouse.experiments.migration.types import Finding, change, note
 from pilothouse.flows.nodes.sources import find_tools, parse_python
 
@@ -57,16 +57,16 @@ def _judge(module: str, names: tuple[str, ...], line: int) -> Iterator[Finding]:
 
 
 def _judge_promptflow(module: str, names: tuple[str, ...], line: int) -> Iterator[Finding]:
-    if module not in ANSWERED and not any(known.startswith(f"{module}.") for known in ANSWERED):
+    if module not in ANSWERED:
         yield change(
             f"Pilothouse does not answer the import '{module}'",
             f"take it out, or use a module that is answered ({nearest_hint(module, ANSWERED)})",
             line,
         )
         return
-    known = ANSWERED.get(module, frozenset())
+    known = ANSWERED[module]
     for name in names:
-        if known and name != "*" and name not in known and f"{module}.{name}" not in ANSWERED:
+        if name != "*" and name not in known and f"{module}.{name}" not in ANSWERED:
             yield change(
                 f"Pilothouse does not answer '{name}' of '{module}'",
                 f"take it out, or use what is answered ({nearest_hint(name, known)})",
