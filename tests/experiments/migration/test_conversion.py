@@ -45,7 +45,11 @@ def test_each_data_set_becomes_a_file_with_its_evaluators(tmp_path: Path) -> Non
             }
         ],
     }
-    assert conversion.files[1].content["data"] == "data/held_out.csv"
+    assert conversion.files[1].content["data"] == "new-held_out-data.jsonl"
+    assert conversion.files[1].content["evaluators"][0]["column_mapping"]["truth"] == "${data.gold}"
+    assert [(file.path.name, file.rows) for file in conversion.data] == [
+        ("new-held_out-data.jsonl", [{"gold": "ham", "text": "ham", "truth": "ham"}])
+    ]
 
 
 def test_nothing_is_dropped_without_a_line(tmp_path: Path) -> None:
@@ -53,14 +57,46 @@ def test_nothing_is_dropped_without_a_line(tmp_path: Path) -> None:
     assert "'colour' means nothing here" in listed
     assert "runtime 'compute-1'" in listed
     assert "connection 'aoai': pilothouse migrate connections --from experiment.yaml" in listed
-    assert "evaluator 'exact' was left out for 'held_out': it reads gold from 'data/truths.csv'" in listed
+    assert (
+        "'data/truths.csv' and 'held_out.csv' are joined by their rows' places into new-held_out-data.jsonl" in listed
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("gold\nham\nspam\n", "it has 2 rows, the data of the run 1"),
+        ("silver\nham\n", "its row 1 has no 'gold'"),
+        (None, "there is no such file"),
+    ],
+)
+def test_rows_that_do_not_pair_leave_the_evaluator_out_with_the_reason(
+    tmp_path: Path, rows: str | None, reason: str
+) -> None:
+    template_project(tmp_path)
+    (tmp_path / "data" / "truths.csv").unlink()
+    if rows is not None:
+        write(tmp_path, {"data/truths.csv": rows})
+    conversion = converted(tmp_path)
+    listed = "\n".join(conversion.listed)
+    assert "evaluator 'exact' was left out for 'held_out', because 'data/truths.csv' cannot be joined" in listed
+    assert reason in listed
     assert "data set 'held_out': no evaluator judges it" in listed
+    assert conversion.data == ()
 
 
-def test_an_evaluator_whose_columns_stand_in_the_data_of_the_run_is_kept(tmp_path: Path) -> None:
-    conversion = converted(edited(tmp_path, "${data.gold}", "${data.truth}"))
-    assert [entry["name"] for entry in conversion.files[1].content["evaluators"]] == ["exact"]
-    assert "'data/truths.csv' is not read" in "\n".join(conversion.listed)
+def test_a_column_of_both_files_must_agree(tmp_path: Path) -> None:
+    edited(tmp_path, "${data.gold}", "${data.text}")
+    write(tmp_path, {"data/truths.csv": "text\nspam\n"})
+    assert "'text' of row 1 differs from that of the run's data" in "\n".join(converted(tmp_path).listed)
+
+
+def test_an_experiment_in_a_folder_of_its_own_starts_from_the_project(tmp_path: Path) -> None:
+    template_project(tmp_path)
+    (tmp_path / "second").mkdir()
+    (tmp_path / "experiment.yaml").rename(tmp_path / "second" / "experiment.yaml")
+    content = converted(tmp_path / "second").files[0].content
+    assert (content["flow"], content["data"]) == ("../flows/standard", "../data/train.jsonl")
 
 
 def test_an_evaluator_of_texts_alone_is_named(tmp_path: Path) -> None:
@@ -137,7 +173,7 @@ def test_the_files_run(services: Any) -> None:
     write_files(conversion, "experiment.yaml")
     first, second = (file.path for file in conversion.files)
     experiments = services.get(ExperimentService)
-    experiments.plan(second, None)
-    finding = asyncio.run(experiments.run(first))
-    assert finding.failed == 0
-    assert [run.variant.name for run in finding.record.runs] == ["short", "long"]
+    for path in (first, second):
+        finding = asyncio.run(experiments.run(path))
+        assert finding.failed == 0
+        assert [run.variant.name for run in finding.record.runs] == ["short", "long"]

@@ -81,10 +81,11 @@ def experiment(path: Path, environment: str | None, target: Path | None, as_json
     source = f"{path.name} with {template.overlay.name}" if template.overlay else path.name
     write_files(conversion, source)
     if as_json:
-        emit_json({"files": [str(file.path) for file in conversion.files], "listed": conversion.listed})
+        files, data = ([str(file.path) for file in group] for group in (conversion.files, conversion.data))
+        emit_json({"files": files, "data": data, "listed": conversion.listed})
         return
     screen = console()
-    for file in conversion.files:
+    for file in (*conversion.files, *conversion.data):
         screen.print(Text(f"wrote {file.path}"), soft_wrap=True)
     if conversion.listed:
         screen.print("\nNot carried over, or to be done by hand:")

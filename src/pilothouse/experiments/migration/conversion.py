@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from msgspec import Struct
 from pilothouse.core.errors import ConfigError, Conflict, UserError
 from pilothouse.core.storage.files import write_atomic
 from pilothouse.experiments.file import DATASET, NAME
-from pilothouse.experiments.migration.checks.data_files import check_data
+from pilothouse.experiments.migration.joining import Rows, join_columns, read_rows
 from pilothouse.experiments.migration.template import (
     TemplateDataset,
     TemplateEvaluator,
@@ -39,15 +40,29 @@ class NewFile(Struct, frozen=True, kw_only=True):
     content: dict[str, Any]
 
 
+class NewData(Struct, frozen=True, kw_only=True):
+    """One data file to write, as JSON lines: the run's rows with the columns that evaluators had in files of their own.
+
+    Attributes:
+        path: Where.
+        rows: Its rows.
+    """
+
+    path: Path
+    rows: list[dict[str, Any]]
+
+
 class Conversion(Struct, frozen=True, kw_only=True):
     """What an experiment of the template becomes.
 
     Attributes:
         files: One for each of its data sets.
+        data: Data files that join what the template kept in two.
         listed: What has no counterpart or must be done by hand; nothing is dropped without a line here.
     """
 
     files: tuple[NewFile, ...]
+    data: tuple[NewData, ...] = ()
     listed: tuple[str, ...]
 
 
@@ -71,10 +86,14 @@ def convert_template(template: TemplateFile, target: Path) -> Conversion:
     ]
     flow = _flow(template.folder, content.flow or content.name, f"{template.path}: flow")
     files: list[NewFile] = []
+    joined: list[NewData] = []
     several = len(content.datasets) > 1
     for dataset in content.datasets:
         name = _name(f"{content.name}-{dataset.name}" if several else content.name)
         path = target.with_name(f"{target.stem}-{_name(dataset.name)}{target.suffix}") if several else target
+        evaluators, rows = _evaluators(template, dataset, path, listed)
+        if rows is not None:
+            joined.append(NewData(path=path.with_name(f"{path.stem}-data.jsonl"), rows=rows))
         files.append(
             NewFile(
                 path=path,
@@ -82,17 +101,15 @@ def convert_template(template: TemplateFile, target: Path) -> Conversion:
                     "name": name,
                     **({"description": dataset.description} if dataset.description else {}),
                     "flow": _relative(flow, path),
-                    "data": _data(template.folder, dataset, path, listed),
-                    "column_mapping": dataset.mappings,
+                    "data": _data(template.folder, dataset, path, listed) if rows is None else joined[-1].path.name,
+                    **({"column_mapping": dataset.mappings} if dataset.mappings else {}),
                     "variants": "all",
                     "design": "one-factor",
-                    "evaluators": _evaluators(template, dataset, path, listed),
+                    "evaluators": evaluators,
                 },
             )
         )
-        if not dataset.mappings:
-            del files[-1].content["column_mapping"]
-    return Conversion(files=tuple(files), listed=tuple(dict.fromkeys(listed)))
+    return Conversion(files=tuple(files), data=tuple(joined), listed=tuple(dict.fromkeys(listed)))
 
 
 def write_files(conversion: Conversion, source: str) -> None:
@@ -105,29 +122,49 @@ def write_files(conversion: Conversion, source: str) -> None:
     Raises:
         Conflict: when one of them exists; then none is written.
     """
-    for file in conversion.files:
-        if file.path.exists():
-            raise Conflict(f"{file.path} exists", fix="name another file with --to, or remove this one")
+    for path in (*(file.path for file in conversion.files), *(file.path for file in conversion.data)):
+        if path.exists():
+            raise Conflict(f"{path} exists", fix="name another file with --to, or remove this one")
     for file in conversion.files:
         head = f"# Written by `pilothouse migrate experiment` from {source}\n"
         text = yaml.safe_dump(file.content, sort_keys=False, allow_unicode=True, width=110)
         file.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file.path, (head + text).encode())
+    for data in conversion.data:
+        write_atomic(data.path, b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in data.rows))
 
 
-def _evaluators(template: TemplateFile, dataset: TemplateDataset, path: Path, listed: list[str]) -> list[Any]:
+def _evaluators(
+    template: TemplateFile, dataset: TemplateDataset, path: Path, listed: list[str]
+) -> tuple[list[Any], Rows | None]:
+    """Return the evaluators of a data set, and its rows where they had to be joined with an evaluator's own."""
     entries: list[Any] = []
+    rows: Rows | None = None
     for evaluator in template.content.evaluators or ():
         for item in evaluator.datasets:
-            if item.judged == dataset.name and _fits(template, evaluator, item, dataset, listed):
-                entries.append(_evaluator(template, evaluator, item, path, entries))
-                listed += _texts_only(evaluator.name, path.parent / entries[-1]["use"])
+            if item.judged != dataset.name:
+                continue
+            try:
+                rows = _joined(template.folder, item, dataset, rows)
+            except UserError as error:
+                listed.append(
+                    f"evaluator '{evaluator.name}' was left out for '{dataset.name}', because '{item.source}' cannot "
+                    f"be joined with '{dataset.source}': {error.message}"
+                )
+                continue
+            if rows is not None and item.source not in {None, dataset.source}:
+                listed.append(
+                    f"evaluator '{evaluator.name}': '{item.source}' and '{dataset.source}' are joined by their rows' "
+                    f"places into {path.stem}-data.jsonl"
+                )
+            entries.append(_evaluator(template, evaluator, item, path, entries))
+            listed += _texts_only(evaluator.name, path.parent / entries[-1]["use"])
     if not entries:
         listed.append(
             f"data set '{dataset.name}': no evaluator judges it, and an experiment needs one: 'latency' stands in"
         )
         entries.append(dict(_STAND_IN))
-    return entries
+    return entries, rows
 
 
 def _evaluator(
@@ -156,33 +193,19 @@ def _texts_only(name: str, flow: Path) -> list[str]:
     return [f"evaluator '{name}' declares no output that is a number or a boolean ({shown}): {reason}"]
 
 
-def _fits(
-    template: TemplateFile,
-    evaluator: TemplateEvaluator,
-    item: TemplateDataset,
-    dataset: TemplateDataset,
-    listed: list[str],
-) -> bool:
-    """Tell whether an evaluator finds its columns in the data of the run; here both read the same rows."""
+def _joined(folder: Path, item: TemplateDataset, dataset: TemplateDataset, rows: Rows | None) -> Rows | None:
+    """Return the rows with the columns that an evaluator reads from a file of its own; None while none is needed."""
     if item.source is None or item.source == dataset.source:
-        return True
-    wanted = {
+        return rows
+    wanted = [
         value[len("${data.") : -1]
-        for value in item.mappings.values()
+        for value in (item.mappings or {}).values()
         if isinstance(value, str) and value.startswith("${data.") and value.endswith("}")
-    }
-    place = _place(template.folder, str(dataset.source))
-    missing = sorted(wanted - (check_data(place).columns if place is not None and place.is_file() else frozenset()))
-    if not missing:
-        listed.append(
-            f"evaluator '{evaluator.name}': '{item.source}' is not read; its columns stand in '{dataset.source}' too"
-        )
-        return True
-    listed.append(
-        f"evaluator '{evaluator.name}' was left out for '{dataset.name}': it reads {', '.join(missing)} from "
-        f"'{item.source}'; add these columns to '{dataset.source}', then migrate again"
-    )
-    return False
+    ]
+    if not wanted:
+        return rows
+    own = read_rows(_place(folder, str(dataset.source)) or folder / str(dataset.source)) if rows is None else rows
+    return join_columns(own, _place(folder, item.source) or folder / item.source, wanted)
 
 
 def _flow(folder: Path, name: str, where: str) -> Path:

@@ -126,11 +126,9 @@ def read_template_file(path: Path, environment: str | None = None) -> TemplateFi
 
     content = convert(data, TemplateExperiment, where=place)
     _check(content, place)
-    folder = path.parent
+    folder, flow = path.resolve().parent, content.flow or content.name
     # Several experiments of one project stand in folders of their own; their paths start from the project's.
-    if find_flow(folder, content.flow or content.name) is None and find_flow(
-        folder.parent, content.flow or content.name
-    ):
+    if find_flow(folder, flow) is None and find_flow(folder.parent, flow) is not None:
         folder = folder.parent
     return TemplateFile(path=path, folder=folder, overlay=overlay, content=content, ignored=tuple(ignored))
 
