@@ -130,6 +130,22 @@ def test_what_changes_results_is_a_note(tmp_path: Path) -> None:
     assert all(finding.line for finding in file.findings)
 
 
+def test_prompt_flows_own_image_is_a_note(tmp_path: Path) -> None:
+    good_flow(tmp_path)
+    image = "    environment: {image: mcr.microsoft.com/azureml/promptflow/promptflow-runtime:latest}\n"
+    write(tmp_path, {"flow.dag.yaml": image + GOOD_FLOW.lstrip("\n")})
+    assert "gets no more security updates" in messages(one(check_folder(tmp_path), "flow.dag.yaml"))
+
+
+def test_a_page_with_filters_of_its_own_is_a_note_until_a_flow_uses_it(tmp_path: Path) -> None:
+    good_flow(tmp_path)
+    write(tmp_path, {"page.html.j2": "{{ text|mine }}"})
+    report = check_folder(tmp_path)
+    assert (one(report, "page.html.j2").verdict, one(report, "flow.dag.yaml").verdict) == ("note", "runs")
+    write(tmp_path, {"ask.jinja2": "user:\n{{ text|mine }}"})
+    assert one(check_folder(tmp_path), "flow.dag.yaml").verdict == "change"
+
+
 def test_mixed_aggregation_is_a_note_and_plain_aggregation_is_not(tmp_path: Path) -> None:
     files = {
         "grade.py": tool("grade", "label: str, truth: str", "1"),

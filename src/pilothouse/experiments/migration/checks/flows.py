@@ -80,6 +80,7 @@ def _shorter(text: str, path: Path) -> str:
 
 
 def _risks(flow: Flow) -> Iterator[Finding]:
+    yield from _image(flow)
     variants = [variant.node for group in flow.node_variants.values() for variant in group.variants.values()]
     for node in (*(node for node in flow.nodes if node.variant is None), *variants):
         yield from _mixed_aggregation(node)
@@ -90,6 +91,15 @@ def _risks(flow: Flow) -> Iterator[Finding]:
                 _line(node.where),
                 "run with --no-cache where answers must be asked anew",
             )
+
+
+def _image(flow: Flow) -> Iterator[Finding]:
+    image = flow.environment.image
+    if image is not None and "promptflow" in image:
+        yield note(
+            f"the flow asks for prompt flow's image {image}, which gets no more security updates; nothing here uses it",
+            fix="remove environment.image",
+        )
 
 
 def _mixed_aggregation(node: Node) -> Iterator[Finding]:

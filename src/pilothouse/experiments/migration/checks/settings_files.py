@@ -21,6 +21,7 @@ from pilothouse.models.connections import read_connection
 
 _REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)")
 _ENDPOINTS = ("azure_managed_endpoint", "kubernetes_endpoint", "webapp_endpoint")
+_OWN_FILTER = re.compile(r"No (filter|test) named")
 _SECRET_WORD = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)
 
 
@@ -44,7 +45,10 @@ def check_template(path: Path) -> Iterator[Finding]:
     try:
         read_template(path)
     except FlowError as error:
-        yield refusal(error, path)
+        found = refusal(error, path)
+        # A page of the project's own code may have filters of its own; a flow that uses it is refused as a whole.
+        is_own = _OWN_FILTER.search(error.message) is not None
+        yield note(f"{found.message} No prompt can use it", found.line) if is_own else found
 
 
 def check_dotenv(path: Path) -> Iterator[Finding]:
