@@ -56,6 +56,11 @@ class FieldState(Struct, frozen=True, kw_only=True):
     where: str
 
 
+def override_variable(connection: str, key: str) -> str:
+    """Return the environment variable that wins over the file for the field ``key`` of ``connection``."""
+    return re.sub(r"[^A-Za-z0-9]", "_", f"{connection}_{key}").upper()
+
+
 class ConnectionSpec(Struct, frozen=True, kw_only=True):
     """A connection as its file says, unresolved.
 
@@ -84,7 +89,7 @@ class ConnectionSpec(Struct, frozen=True, kw_only=True):
 
     def override(self, key: str) -> str:
         """Return the environment variable that wins over the file for ``key``."""
-        return re.sub(r"[^A-Za-z0-9]", "_", f"{self.name}_{key}").upper()
+        return override_variable(self.name, key)
 
 
 class ConnectionFolder:
@@ -231,6 +236,19 @@ class ConnectionFolder:
             source=source,
             where=spec.lines.get(key, spec.where),
         )
+
+
+def read_connection(path: Path) -> ConnectionSpec:
+    """Read one connection file, unresolved; no secret in it is looked up.
+
+    Raises:
+        ConfigError: when it is not YAML.
+        ConnectionFault: for an unknown type or field, or a secret that stands in the clear.
+    """
+    spec = _read(load_yaml(path), path)
+    for key in sorted(spec.hidden & set(spec.texts)):
+        _refuse_clear(spec, key)
+    return spec
 
 
 def _read(document: Document, path: Path) -> ConnectionSpec:

@@ -115,6 +115,11 @@ def missing_promptflow(where: str) -> FlowError:
     )
 
 
+def find_tools(module: ast.Module) -> tuple[ToolSignature, ...]:
+    """Return every tool of a parsed file, in order."""
+    return tuple(_tools(module.body, _tool_names(module), None))
+
+
 def _tool_names(module: ast.Module) -> frozenset[str]:
     """Return the names under which the decorator was imported; ``tool`` always counts."""
     renamed = {

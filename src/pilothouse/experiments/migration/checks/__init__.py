@@ -1,0 +1,1 @@
+"""What each kind of file tells, read without running it."""
