@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from pilothouse.cli import doctor as checks
 from pilothouse.cli import main as door
+from pilothouse.cli.demo import demo
 from pilothouse.cli.doctor import Finding
 from pilothouse.cli.main import pilothouse
 from pilothouse.cli.project import template_names, write_template
@@ -73,6 +75,24 @@ def test_the_project_is_found_from_any_folder_of_it_and_paths_from_both(project:
     assert (missing.returncode, "does not exist" in missing.stderr) == (2, True)
 
 
+def test_the_steps_of_the_demo_can_be_typed_as_they_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command(context_settings={"ignore_unknown_options": True})
+    @click.argument("words", nargs=-1)
+    def step(words: tuple[str, ...]) -> None:
+        click.echo(f"ran {' '.join(words[:2])}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "load", lambda _group, _name: step)
+    done = CliRunner().invoke(demo, ["my demo", "--rows", "12"], standalone_mode=False)
+    assert done.exception is None
+    assert "$ pilothouse -C 'my demo' dataset pull sms-spam --rows 12 --to 'my demo/data' --force" in done.stderr
+    assert "$ pilothouse -C 'my demo' experiment run 'my demo/experiment.yaml'" in done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("ran")] == [
+        "ran pull smollm2-135m-instruct", "ran pull sms-spam", "ran run my demo/experiment.yaml"
+    ]  # fmt: skip
+    assert "  cd 'my demo'" in done.stdout
+
+
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
     write_template("sms_spam", tmp_path)
     with pytest.raises(Conflict, match="exist already"):
@@ -125,13 +145,11 @@ def test_the_door_turns_errors_into_exit_codes(capsys: pytest.CaptureFixture[str
     assert "defect in Pilothouse" in said
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m pilothouse --help | head -1; echo ${{PIPESTATUS[0]}}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.splitlines()[-1] == "0"
-    assert done.stderr == ""
+@pytest.mark.parametrize("arguments", [["--help"], ["doctor"], ["doctor", "--json"], ["flow", "list"]])
+def test_a_reader_that_leaves_is_no_error(project: Project, arguments: list[str]) -> None:
+    with project.start(*arguments) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, "")

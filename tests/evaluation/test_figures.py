@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pilothouse.evaluation.aggregate import estimate
 from pilothouse.evaluation.figures import LABEL_STATISTICS, metrics_of
 from pilothouse.evaluation.types import Metric, Score, ScoredRow
 
@@ -20,8 +21,14 @@ def test_booleans_give_a_rate_and_numbers_a_mean() -> None:
     assert (mean.name, mean.kind, mean.worst) == ("value", "mean", None)
 
 
-def test_categories_give_no_figure() -> None:
-    assert metrics_of(scored("value", ["good", "bad"])) == ()
+def test_categories_give_the_share_of_each() -> None:
+    rows = scored("value", ["good", "bad", "good", "good"])
+    found = {metric.name: estimate(metric, rows).value for metric in metrics_of(rows)}
+    assert found == {"value=bad": 0.25, "value=good": 0.75}
+
+
+def test_prose_gives_no_figure() -> None:
+    assert metrics_of(scored("value", [f"an answer of its own, number {i}" for i in range(11)])) == ()
 
 
 def test_several_scores_of_one_evaluator() -> None:

@@ -35,18 +35,21 @@ def demo(folder: Path, data: Path | None, rows: int) -> int:
         written = write_template(DEFAULT, folder)
         console(stderr=True).print(f"Wrote a project of {len(written)} files into {folder}", markup=False, style="dim")
     with Session(folder) as session:
-        _step(session, "model", "pull", MODEL)
+        _step(session, folder, "model", "pull", MODEL)
         if data is None:
-            _step(session, "dataset", "pull", SAMPLE, "--rows", str(rows), "--to", str(folder / "data"), "--force")
+            _step(
+                session, folder, "dataset", "pull", SAMPLE, "--rows", str(rows), "--to", str(folder / "data"), "--force"
+            )
         extra = [] if data is None else ["--data", str(data)]
-        code = _step(session, "experiment", "run", str(folder / "experiment.yaml"), *extra)
+        code = _step(session, folder, "experiment", "run", str(folder / "experiment.yaml"), *extra)
     _say_next(folder)
     return code
 
 
-def _step(session: Session, group: str, *arguments: str) -> int:
+def _step(session: Session, folder: Path, group: str, *arguments: str) -> int:
     """Show and run one command in the project of ``session``; return its exit code."""
-    console(stderr=True).print(f"\n$ pilothouse {group} {shlex.join(arguments)}", markup=False, style="bold")
+    words = shlex.join(["pilothouse", "-C", str(folder), group, *arguments])
+    console(stderr=True).print(f"\n$ {words}", markup=False, style="bold", soft_wrap=True)
     command: click.Command = plugins.load("commands", group)
     result = command.main(list(arguments), prog_name=f"pilothouse {group}", standalone_mode=False, obj=session)
     return result if isinstance(result, int) else 0

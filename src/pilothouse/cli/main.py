@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(command: Callable[[], Any]) -> int:
+    output = sys.stdout
     try:
         result = command()
     except click.exceptions.Exit as stop:
@@ -58,10 +59,11 @@ def _run(command: Callable[[], Any]) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("stopped")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away (`... | head`): that is its right.
-        sys.stderr.close()
-        return 0
+    except SystemExit:
+        # When the reader of our output went away (`... | head`), click puts another stream in place and leaves.
+        if sys.stdout is not output:
+            return 0
+        raise
     except PilothouseError as error:
         return _tell(error)
     except Exception:  # noqa: BLE001 - the door: a defect of ours must be told as such

@@ -22,7 +22,8 @@ def console(*, stderr: bool = False) -> Console:
 
     made = Console(stderr=stderr, highlight=False, soft_wrap=False)
     if not made.is_terminal:
-        return Console(stderr=stderr, highlight=False, width=max(made.width, 80), no_color=True)
+        made = Console(stderr=stderr, highlight=False, width=max(made.width, 80), no_color=True)
+    made.on_broken_pipe = _reader_left
     return made
 
 
@@ -88,6 +89,13 @@ def download_progress() -> Progress:
 def emit_json(value: object) -> None:
     """Write ``value`` to standard output as indented JSON and a line end."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode() + "\n")
+    # A reader that went away must be met here, not when the interpreter ends.
+    sys.stdout.flush()
+
+
+def _reader_left() -> None:
+    """Let the door decide what it means that nobody reads on; the console would leave with 1."""
+    raise  # noqa: PLE0704 - the console calls this while it handles the error
 
 
 def _cell(value: Any) -> Any:

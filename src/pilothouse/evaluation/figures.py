@@ -9,6 +9,8 @@ from msgspec import structs
 
 from pilothouse.evaluation.types import Direction, Metric, Score, ScoredRow
 
+MOST_CATEGORIES = 10
+
 LABEL_STATISTICS = ("macro_f1", "weighted_f1", "macro_precision", "macro_recall")
 
 
@@ -19,8 +21,8 @@ def metrics_of(
 ) -> tuple[Metric, ...]:
     """Return the metrics that scores allow, in the order in which evaluators and scores first occur.
 
-    Label pairs give accuracy, macro-F1 and their kin; booleans a rate; numbers a mean; categories none. Where two
-    evaluators have a metric of one name, both are prefixed with the evaluator's.
+    Label pairs give accuracy, macro-F1 and their kin; booleans a rate; numbers a mean; texts the share of each, as long
+    as they are few: more than `MOST_CATEGORIES` are no categories but prose, and give none. Where two evaluators have a metric of one name, both are prefixed with the evaluator's.
 
     Args:
         rows: Scored rows, of one run or of several that are to be compared.
@@ -58,7 +60,7 @@ def _of_score(evaluator: str, name: str, scores: Sequence[Score], better: Direct
         return label_metrics(evaluator=evaluator, score=name)
     kinds = {type(score.value) for score in scores if score.state == "ok"}
     if kinds == {str}:
-        return []
+        return _shares(evaluator, name, scores, better)
     if kinds == {bool}:
         worst = 0.0 if better == "higher" else 1.0
         return [
@@ -67,6 +69,14 @@ def _of_score(evaluator: str, name: str, scores: Sequence[Score], better: Direct
             )
         ]
     return [Metric(name=name, evaluator=evaluator, score=name, kind="mean", better=better)]
+
+
+def _shares(evaluator: str, name: str, scores: Sequence[Score], better: Direction) -> list[Metric]:
+    categories = sorted({score.value for score in scores if isinstance(score.value, str)})
+    if len(categories) > MOST_CATEGORIES:
+        return []
+    share = Metric(name=name, evaluator=evaluator, score=name, kind="rate", better=better, worst=0.0, bounds=(0.0, 1.0))
+    return [structs.replace(share, name=f"{name}={category}", category=category) for category in categories]
 
 
 def label_metrics(*, labels: tuple[str, ...] = (), evaluator: str = "", score: str = "") -> list[Metric]:

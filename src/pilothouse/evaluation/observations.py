@@ -85,6 +85,8 @@ def _entry(metric: Metric, row: ScoredRow, failures: Failures) -> Entry | str:
     elif metric.kind == "labels":
         return reason or "missing"
     elif reason is None:
+        if metric.category is not None:
+            return Entry(float(score.value == metric.category), _NO_LABELS, row.cluster, None)
         if score.value is None or isinstance(score.value, str):
             return "category"
         return Entry(float(score.value), _NO_LABELS, row.cluster, None)

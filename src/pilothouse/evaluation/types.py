@@ -94,6 +94,7 @@ class Metric(Struct, frozen=True, kw_only=True):
         score: Name of those scores.
         kind: ``rate`` = share of true values; ``mean`` = mean of numbers; ``quantile`` = a quantile of numbers;
             ``labels`` = a statistic of the confusion matrix.
+        category: For a ``rate`` of scores that are texts: the text whose share it is.
         quantile: Between 0 and 1, for the kind ``quantile``.
         statistic: ``macro_f1`` and the like, for the kind ``labels``.
         labels: The label set, for the kind ``labels``; empty = the labels that occur as truth.
@@ -107,6 +108,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     evaluator: str = ""
     score: str = ""
     kind: Literal["rate", "mean", "quantile", "labels"]
+    category: str | None = None
     quantile: float | None = None
     statistic: str | None = None
     labels: tuple[str, ...] = ()

@@ -127,10 +127,14 @@ async def _turn(client: ModelClient, start: ChatRequest, messages: Sequence[Mess
     request = ChatRequest(
         model=start.model, messages=tuple(messages), temperature=start.temperature, max_tokens=start.max_tokens
     )
-    async for chunk in client.stream(request):
-        collector.add(chunk)
-        # A model may write anything, also what steers a terminal.
-        click.echo("".join(letter for letter in chunk.text if letter.isprintable() or letter in "\n\t"), nl=False)
+    # A local model is loaded at the first question, which takes seconds.
+    with console(stderr=True).status("waiting for the first word") as waiting:
+        async for chunk in client.stream(request):
+            collector.add(chunk)
+            if chunk.text:
+                waiting.stop()
+            # A model may write anything, also what steers a terminal.
+            click.echo("".join(letter for letter in chunk.text if letter.isprintable() or letter in "\n\t"), nl=False)
     click.echo()
     response = collector.response()
     summary = _summary(response.usage, response.finish_reason, time.perf_counter() - begun)

@@ -181,7 +181,7 @@ def _evaluator(
 
 
 def _texts_only(name: str, flow: Path) -> list[str]:
-    """Say what keeps an evaluation flow's rows from being compared: texts alone make no metric."""
+    """Say how an evaluation flow that returns texts alone is compared."""
     try:
         outputs = load_flow(flow).outputs
     except UserError as error:
@@ -189,8 +189,10 @@ def _texts_only(name: str, flow: Path) -> list[str]:
     if any(item.type in _MEASURED for item in outputs.values()):
         return []
     shown = ", ".join(outputs) or "none"
-    reason = "an experiment compares the rows' numbers and booleans; let it return one, such as 1.0 or 0.0"
-    return [f"evaluator '{name}' declares no output that is a number or a boolean ({shown}): {reason}"]
+    how = (
+        "an experiment compares the share of each text, as in `primary: grade=Correct`; say in `primary` which decides"
+    )
+    return [f"evaluator '{name}' declares no output that is a number or a boolean ({shown}): {how}"]
 
 
 def _joined(folder: Path, item: TemplateDataset, dataset: TemplateDataset, rows: Rows | None) -> Rows | None:
