@@ -21,8 +21,9 @@ def metrics_of(
 ) -> tuple[Metric, ...]:
     """Return the metrics that scores allow, in the order in which evaluators and scores first occur.
 
-    Label pairs give accuracy, macro-F1 and their kin; booleans a rate; numbers a mean; texts the share of each, as long
-    as they are few: more than `MOST_CATEGORIES` are no categories but prose, and give none. Where two evaluators have a metric of one name, both are prefixed with the evaluator's.
+    Label pairs give accuracy, macro-F1 and their kin; booleans a rate; numbers a mean; texts the share of each, as
+    long as they are few: more than `MOST_CATEGORIES` are no categories but prose, and give none. Where two evaluators
+    have a metric of one name, both are prefixed with the evaluator's.
 
     Args:
         rows: Scored rows, of one run or of several that are to be compared.

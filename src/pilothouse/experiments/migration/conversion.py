@@ -190,7 +190,7 @@ def _texts_only(name: str, flow: Path) -> list[str]:
         return []
     shown = ", ".join(outputs) or "none"
     how = (
-        "an experiment compares the share of each text, as in `primary: grade=Correct`; say in `primary` which decides"
+        "an experiment compares the share of each text; `primary: grade=Correct` says which decides"
     )
     return [f"evaluator '{name}' declares no output that is a number or a boolean ({shown}): {how}"]
 
