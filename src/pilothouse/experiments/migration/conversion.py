@@ -189,9 +189,7 @@ def _texts_only(name: str, flow: Path) -> list[str]:
     if any(item.type in _MEASURED for item in outputs.values()):
         return []
     shown = ", ".join(outputs) or "none"
-    how = (
-        "an experiment compares the share of each text; `primary: grade=Correct` says which decides"
-    )
+    how = "an experiment compares the share of each text; `primary: grade=Correct` says which decides"
     return [f"evaluator '{name}' declares no output that is a number or a boolean ({shown}): {how}"]
 
 
