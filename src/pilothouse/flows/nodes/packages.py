@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pilothouse.core.errors import FlowError, nearest_hint
 from pilothouse.flows.nodes.faults import user_code_error
+from pilothouse.flows.nodes.modules import FlowModules
 from pilothouse.flows.nodes.prompt import flow_inputs, node_template
 from pilothouse.flows.nodes.python import bind_method, python_work
 from pilothouse.flows.nodes.work import NodeContext, Work
@@ -20,13 +21,15 @@ _TEMPLATE_TYPE = "PromptTemplate"
 _GUARDED = "_inputs_to_escape"
 
 
-def open_package(node: Node, context: NodeContext) -> Work:
+def open_package(node: Node, context: NodeContext, modules: FlowModules) -> Work:
     """Return the work of a node whose tool is installed; a ``custom_llm`` node gives it its template.
 
     Raises:
         FlowError: when no installed package offers the tool.
         UserCodeError: when its module cannot be imported.
     """
+    # Packages of tools are written for prompt flow, and may be imported already.
+    modules.serve_promptflow()
     tool, owner, release = _find(node)
     identity: list[Any] = ["package", node.source.tool, release]
     if owner is not None:
