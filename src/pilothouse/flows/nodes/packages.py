@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any, cast
 
 from pilothouse.core.errors import FlowError, nearest_hint
+from pilothouse.flows.nodes.builtin import BUILT_IN, cure
 from pilothouse.flows.nodes.faults import user_code_error
 from pilothouse.flows.nodes.modules import FlowModules
 from pilothouse.flows.nodes.prompt import flow_inputs, node_template
@@ -28,6 +29,9 @@ def open_package(node: Node, context: NodeContext, modules: FlowModules) -> Work
         FlowError: when no installed package offers the tool.
         UserCodeError: when its module cannot be imported.
     """
+    opener = BUILT_IN.get(node.source.tool or "")
+    if opener is not None and node.source.tool not in offered():
+        return opener(node, context)
     # Packages of tools are written for prompt flow, and may be imported already.
     modules.serve_promptflow()
     tool, owner, release = _find(node)
@@ -82,8 +86,8 @@ def _find(node: Node) -> tuple[Any, Any, str]:
         raise FlowError(
             f"no installed package offers the tool '{identifier}'",
             where=node.source.where,
-            expected=nearest_hint(identifier, known),
-            fix="install the package that brings it",
+            expected=nearest_hint(identifier, {*known, *BUILT_IN}),
+            fix=cure(identifier) or "install the package that brings it",
         )
     try:
         module = import_module(str(description["module"]))
