@@ -207,7 +207,7 @@ CASES = {
     "an image": Case(
         "from promptflow.core import tool\nfrom promptflow.contracts.multimedia import Image\n"
         "@tool\ndef t(i: Image):\n    j = Image(b'\\xff\\xd8\\xff0', source_url=None)\n"
-        "    return [isinstance(i, Image), len(i), i.to_base64(with_type=True)[:22], j.mime_type]",
+        "    return [isinstance(i, Image), len(i), i.to_base64(with_type=True)[:22], j._mime_type]",
         {"i": {"data:image/png;base64": "iVBORw0KGgo="}},
         [True, 8, "data:image/png;base64,", "image/jpeg"],
     ),
@@ -262,9 +262,10 @@ CASES = {
         "from promptflow.exceptions import ErrorTarget, PromptflowException, UserErrorException\n"
         "@tool\ndef t():\n    try:\n"
         "        raise UserErrorException(message_format='no {what}', what='rows', target=ErrorTarget.TOOL)\n"
-        "    except PromptflowException as error:\n        return [str(error), error.target.value]",
+        "    except PromptflowException as error:\n        return [str(error), error.target.value, str(UserErrorException()),\n"
+        "                UserErrorException(message_format='{a}{b}', a=1).message]",
         {},
-        ["no rows", "Tool"],
+        ["no rows", "Tool", "UserErrorException", "1<b>"],
     ),
     "a connection made by hand": Case(
         "from promptflow.core import tool\nfrom promptflow.connections import *\n"

@@ -100,13 +100,15 @@ def _promptflow_line(module: ast.Module, path: Path) -> int | None:
     Raises:
         FlowError: at an import, run whenever the file is, of something that is not offered of it.
     """
+    lines = [node.lineno for node in ast.walk(module) if isinstance(node, _IMPORTS) and any(_imported(node))]
+    if not lines or installed() is not None:
+        return min(lines, default=None)
     # What stands inside a `try` or a function may be meant to fail, or may never run.
-    for statement in module.body if installed() is None else ():
+    for statement in module.body:
         for name in _offered_names(statement):
             if name not in SURFACE and name.rpartition(".")[2] not in SURFACE.get(name.rpartition(".")[0], {}):
                 raise FlowError(absent(name), where=f"{path}:{statement.lineno}")
-    lines = (node.lineno for node in ast.walk(module) if isinstance(node, _IMPORTS) and any(_imported(node)))
-    return min(lines, default=None)
+    return min(lines)
 
 
 def _offered_names(statement: ast.stmt) -> Iterator[str]:

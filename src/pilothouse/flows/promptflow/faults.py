@@ -17,11 +17,19 @@ class ErrorTarget(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class _Values(dict[str, Any]):
+    """Keywords of a format string; one that is missing shows its name."""
+
+    def __missing__(self, key: str) -> str:
+        return f"<{key}>"
+
+
 class PromptflowException(Exception):
     """An error with the place it comes from.
 
     Args:
-        message: What happened; ``message_format`` with its keywords filled in where it is empty.
+        message: What happened; ``message_format`` with its keywords filled in where it is empty, else the name
+            of the class.
         target: Where it comes from.
         module: The module it comes from.
         message_format: A format string.
@@ -36,7 +44,7 @@ class PromptflowException(Exception):
         module: str | None = None,
         **values: Any,
     ) -> None:
-        self.message = message or message_format.format(**values)
+        self.message = message or message_format.format_map(_Values(values)) or type(self).__name__
         self.target = target
         self.module = module
         super().__init__(self.message)

@@ -8,11 +8,9 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pilothouse.flows.promptflow.surface import ROOT, SURFACE, absent
 
@@ -22,6 +20,9 @@ _DISTRIBUTIONS: Final = ("promptflow", "promptflow-core")
 @lru_cache(maxsize=1)
 def installed() -> str | None:
     """Return name and version of the real package where it is installed, which then is used; else None."""
+    # Slow to import, and of no use to a flow that does not need it.
+    from importlib.metadata import PackageNotFoundError, version
+
     for name in _DISTRIBUTIONS:
         try:
             return f"{name} {version(name)}"
@@ -35,8 +36,11 @@ def is_promptflow(name: str) -> bool:
     return name.partition(".")[0] == ROOT
 
 
-class PromptflowFinder(MetaPathFinder, Loader):
-    """Makes the modules of `SURFACE`. It stands on `sys.meta_path` while somebody holds it, and no longer."""
+class PromptflowFinder:
+    """Finds and makes the modules of `SURFACE`. It stands on `sys.meta_path` while somebody holds it, and no longer.
+
+    It does not derive from the classes of `importlib.abc`: importing those costs more than all of this.
+    """
 
     def __init__(self) -> None:
         self._holders = 0
@@ -77,7 +81,7 @@ class PromptflowFinder(MetaPathFinder, Loader):
             return None
         if fullname not in SURFACE:
             raise ModuleNotFoundError(absent(fullname), name=fullname)
-        return ModuleSpec(fullname, self, is_package=True)
+        return ModuleSpec(fullname, cast("Any", self), is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Leave the making of the module to Python."""

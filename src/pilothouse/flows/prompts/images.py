@@ -33,6 +33,11 @@ class Image(bytes):
         made.source_url = source_url
         return made
 
+    @property
+    def _mime_type(self) -> str:
+        # Prompt flow's images have their type here, and its users' tools read it.
+        return self.mime_type
+
     def __str__(self) -> str:
         return digest_bytes(self or (self.source_url or "").encode())[:32]
 
