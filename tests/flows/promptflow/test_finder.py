@@ -129,3 +129,18 @@ def test_the_real_package_is_used_where_it_is_installed_and_a_note_says_so(proje
     assert result.outputs["o"] == ["the real one", "promptflow.connections", "u", "s"]
     (note,) = load_flow(path).notes
     assert "t.py:1: promptflow 1.18.5 is installed and is used" in note
+
+
+def test_many_threads_may_import_late_at_once(project: Project) -> None:
+    text = (
+        "from promptflow.core import tool\n@tool\ndef t(x: int = 1):\n"
+        "    from promptflow.exceptions import UserErrorException\n    from promptflow.tracing import trace\n"
+        "    from promptflow.connections import SerpConnection\n    return trace(lambda: SerpConnection('k').api_key)()\n"
+    )
+
+    async def go() -> list[object]:
+        async with FlowRunner(load_flow(path_of(project, text))) as runner:
+            lines = await asyncio.gather(*(runner.run_line({}, line_number=number) for number in range(50)))
+            return [line.error or line.outputs["o"] for line in lines]
+
+    assert asyncio.run(go()) == ["k"] * 50

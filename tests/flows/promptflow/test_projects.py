@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tests.flows.building import FakeModels, Project, aggregate, python, run
+from tests.flows.building import FakeModels, Project, aggregate, python, run, write
 
 from pilothouse.core.errors import ConnectionFault, FlowError, UserCodeError
 from pilothouse.flows.loader import load_flow
+from pilothouse.flows.nodes.packages import offered
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.models.secret import Secret
 from pilothouse.models.types import Connection
@@ -383,3 +385,56 @@ def test_a_connection_that_does_not_fit_its_class_is_refused(
     with pytest.raises(ConnectionFault, match=says) as caught:
         FlowRunner(load_flow(path), models=FakeModels(connections=CONNECTIONS)).open()
     assert "flow.dag.yaml" in str(caught.value) or "configs or secrets" in str(caught.value)
+
+
+def test_the_identity_of_a_node_has_its_connection_in_it_and_no_secret(project: Project) -> None:
+    def fingerprint(**changes: Any) -> str:
+        fields: dict[str, Any] = {"configs": {"url": "u"}, "secrets": {"password": Secret(KEY)}, **changes}
+        models = FakeModels(connections={"box": Connection(name="box", type="custom", **fields)})
+        runner = FlowRunner(load_flow(path), models=models).open()
+        try:
+            return runner.node_fingerprint("t")
+        finally:
+            runner.close()
+
+    path = project_of(project, CASES["a copy of a connection"])
+    assert fingerprint() == fingerprint() == fingerprint(secrets={"password": Secret("another")})
+    assert fingerprint() != fingerprint(configs={"url": "other"})
+
+
+def test_a_package_of_tools_may_be_written_for_prompt_flow(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = write(
+        project.folder.parent / "site",
+        {
+            "acme_pf.py": """
+                from promptflow.connections import CustomConnection
+                from promptflow.core import tool
+                @tool
+                def look(c: CustomConnection, q: str):
+                    from promptflow.contracts.types import AttrDict
+                    return AttrDict(q=q, region=c.region).region
+                def list_tools():
+                    return {"acme_pf.look": {"module": "acme_pf", "function": "look", "type": "python", "inputs": {}}}
+            """,
+            "acme_pf-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: acme-pf\nVersion: 1.0\n",
+            "acme_pf-1.0.dist-info/entry_points.txt": "[package_tools]\nacme = acme_pf:list_tools\n",
+        },
+    )
+    monkeypatch.syspath_prepend(str(site))
+    offered.cache_clear()
+    node = {
+        "name": "n",
+        "type": "python",
+        "source": {"type": "package", "tool": "acme_pf.look"},
+        "inputs": {"c": "box", "q": "a"},
+    }
+    path = project.flow([node], outputs={"o": "${n.output}"})
+    try:
+        # The second time the package is imported already, and imports while it runs all the same.
+        for _ in range(2):
+            result = run(path, models=FakeModels(connections=CONNECTIONS))
+            assert result.error is None, result.error
+            assert result.outputs == {"o": "north"}
+    finally:
+        offered.cache_clear()
+        sys.modules.pop("acme_pf", None)
