@@ -234,7 +234,7 @@ CASES = {
     ),
     "an import inside the function": Case(
         "from pilothouse import tool\n@tool\ndef t():\n    from promptflow.contracts.types import PromptTemplate\n"
-        "    import promptflow.entities\n    return [PromptTemplate('p'), promptflow.entities.InputSetting().ui_hints]",
+        "    import promptflow.entities\n    return [PromptTemplate('p'), promptflow.entities.InputSetting().enabled_by]",
         {},
         ["p", None],
     ),

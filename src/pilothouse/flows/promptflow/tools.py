@@ -24,18 +24,17 @@ class ToolProvider:
         """Take nothing."""
 
 
-@dataclass
 class InputSetting:
-    """Hints for the form of an input; kept, not read."""
+    """Hints for the form of an input; kept as attributes, not read.
 
-    is_multi_select: bool | None = None
-    allow_manual_entry: bool | None = None
-    enabled_by: str | None = None
-    enabled_by_value: list[Any] | None = None
-    enabled_by_type: list[str] | None = None
-    dynamic_list: Any = None
-    generated_by: Any = None
-    ui_hints: dict[str, Any] | None = None
+    Args:
+        hints: Prompt flow's names for them; those that it knows and that are not given are None.
+    """
+
+    _KNOWN = ("is_multi_select", "allow_manual_entry", "enabled_by", "enabled_by_value", "dynamic_list", "generated_by")
+
+    def __init__(self, **hints: Any) -> None:
+        vars(self).update({**dict.fromkeys(self._KNOWN), **hints})
 
 
 @dataclass
