@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -60,14 +60,16 @@ class PromptflowFinder:
             self._holders -= 1
             if self._holders:
                 return
-            sys.meta_path.remove(self)
+            # A tool may have cleared the path itself.
+            with suppress(ValueError):
+                sys.meta_path.remove(self)
             for name in self.made():
-                del sys.modules[name]
+                sys.modules.pop(name, None)
 
     def made(self) -> list[str]:
         """Return the names of the modules that were made and are in use."""
         names = [name for name in list(sys.modules) if is_promptflow(name)]
-        return [name for name in names if getattr(sys.modules[name], "__loader__", None) is self]
+        return [name for name in names if getattr(sys.modules.get(name), "__loader__", None) is self]
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None

@@ -75,6 +75,8 @@ SURFACE: Final[dict[str, dict[str, str]]] = {
     "promptflow.entities": {**_CONNECTIONS, **_SETTINGS},
     "promptflow.exceptions": _FAULTS,
     "promptflow._internal": {**_TOOLS, **_METRICS},
+    "promptflow._sdk": {},
+    "promptflow._sdk.entities": _CONNECTIONS,
     "promptflow._core": {},
     "promptflow._core.tool": {**_TOOLS, **_SETTINGS},
     "promptflow._core.metric_logger": _METRICS,
