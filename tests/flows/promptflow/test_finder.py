@@ -128,7 +128,31 @@ def test_the_real_package_is_used_where_it_is_installed_and_a_note_says_so(proje
     assert result.error is None, result.error
     assert result.outputs["o"] == ["the real one", "promptflow.connections", "u", "s"]
     (note,) = load_flow(path).notes
+    fingerprints = set()
+    for _ in range(2):
+        runner = FlowRunner(load_flow(path), models=FakeModels(connections={"box": box})).open()
+        fingerprints.add(runner.node_fingerprint("t"))
+        runner.close()
+    assert len(fingerprints) == 1
     assert "t.py:1: promptflow 1.18.5 is installed and is used" in note
+
+
+def test_a_library_that_the_flow_imports_may_be_written_for_prompt_flow(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+        from promptflow.contracts.types import AttrDict
+        def late(x):
+            from promptflow.exceptions import ErrorTarget
+            return AttrDict(x=x).x + ErrorTarget.TOOL.value
+    """
+    monkeypatch.syspath_prepend(str(write(tmp_path / "site", {"acme_lib.py": text})))
+    tool = "import acme_lib\nfrom pilothouse import tool\n@tool\ndef t():\n    return acme_lib.late('a')\n"
+    result = run(path_of(project, tool))
+    sys.modules.pop("acme_lib")
+    assert result.error is None, result.error
+    assert result.outputs == {"o": "aTool"}
+    assert FINDER not in sys.meta_path
 
 
 def test_many_threads_may_import_late_at_once(project: Project) -> None:
