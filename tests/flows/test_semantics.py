@@ -41,7 +41,8 @@ python tools: one @tool         test_two_tools_are_refused_with_both_lines, test
 python tools: methods           test_a_method_of_a_class_is_a_tool_with_its_constructors_inputs
 python tools: path and folder   test_the_folder_is_first_on_the_path_and_current_while_resolving, test_two_flows_may_have_files_of_one_name
 python tools: decorator         test_the_decorator_takes_prompt_flows_parameters
-promptflow imports              test_a_file_that_imports_prompt_flow_says_what_to_write
+promptflow imports              test_a_tool_of_prompt_flow_runs, test_every_name_that_is_offered_is_there, test_what_is_not_offered_is_refused_at_load_with_its_line_and_what_to_use, test_the_real_package_is_used_where_it_is_installed_and_a_note_says_so
+strong-type connections         test_a_strong_type_reads_its_own_and_its_bases_fields, test_a_connection_that_does_not_fit_its_class_is_refused
 package tools                   test_a_function_or_method_of_a_package_runs
 template engine                 test_a_template_is_rendered_as_prompt_flow_does, test_the_sandbox_keeps_templates_from_python, test_the_sandbox_can_be_left
 chat split                      test_messages, test_it_cuts_where_the_documented_expression_cuts

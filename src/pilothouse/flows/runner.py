@@ -103,7 +103,11 @@ class FlowRunner:
         """
         with self._guard:
             if self._opened is None:
-                works = self._open_nodes()
+                try:
+                    works = self._open_nodes()
+                except BaseException:
+                    self._closing.close()
+                    raise
                 alone = self.settings.node_timeout is not None
                 self._opened = _Opened(
                     works=works,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.flows.building import Project, python, run, tool
 
-from pilothouse.core.errors import FlowError, UserCodeError
+from pilothouse.core.errors import UserCodeError
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.runner import FlowRunner
 
@@ -148,13 +148,6 @@ def test_a_helper_that_cannot_be_imported_is_told(tmp_path: Path, text: str) -> 
     path = flow(tmp_path / "flow", "import helper", "return 1", {"helper.py": text})
     with pytest.raises(UserCodeError, match="cannot be imported"):
         FlowRunner(load_flow(path)).open()
-
-
-def test_a_helper_that_imports_prompt_flow_says_what_to_write(tmp_path: Path) -> None:
-    path = flow(tmp_path / "flow", "import helper", "return 1", {"helper.py": "from promptflow.core import log_metric"})
-    with pytest.raises(FlowError, match="promptflow") as caught:
-        FlowRunner(load_flow(path)).open()
-    assert "from pilothouse import" in str(caught.value.fix)
 
 
 def test_libraries_win_where_they_must(tmp_path: Path) -> None:

@@ -80,15 +80,15 @@ def test_a_file_that_is_not_python_is_refused_with_its_line(tmp_path: Path, text
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["from promptflow import tool", "from promptflow.core import tool", "import promptflow.tool", "import promptflow"],
+    ("text", "line"),
+    [
+        ("import os\nfrom promptflow import tool\n@tool\ndef f(): ...\n", 2),
+        ("from pilothouse import tool\n@tool\ndef f():\n    import promptflow.core as core\n", 4),
+        ("from pilothouse import tool\nfrom .promptflow import x\nimport promptflows\n@tool\ndef f(): ...\n", None),
+    ],
 )
-def test_a_file_that_imports_prompt_flow_says_what_to_write(project: Project, line: str) -> None:
-    project.flow([python("f")], files={"f.py": f"import os\n{line}\n@tool\ndef f(): ...\n"})
-    with pytest.raises(FlowError, match="imports promptflow, which is not installed") as caught:
-        load_flow(project.folder)
-    assert str(caught.value.where).endswith("f.py:2")
-    assert "from pilothouse import tool" in str(caught.value.fix)
+def test_the_first_import_of_prompt_flow_is_found(tmp_path: Path, text: str, line: int | None) -> None:
+    assert read(tmp_path, text).promptflow == line
 
 
 @pytest.mark.parametrize(

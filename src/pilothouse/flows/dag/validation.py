@@ -11,6 +11,7 @@ from pilothouse.flows.dag.references import looks_mistaken
 from pilothouse.flows.nodes.literals import CONVERTERS, kind_of_text
 from pilothouse.flows.nodes.parameters import PARAMETERS, parameter, reserved_names
 from pilothouse.flows.nodes.sources import ToolSignature, read_tool
+from pilothouse.flows.promptflow.finder import installed
 from pilothouse.flows.prompts.templates import Template, read_template
 from pilothouse.flows.types import (
     Flow,
@@ -159,7 +160,9 @@ def check_source(node: Node, flow: Flow) -> list[str]:
     if path is None:
         raise _missing_source(node, flow)
     if node.type == "python":
-        check_tool(node, read_tool(path), path)
+        tool = read_tool(path)
+        check_tool(node, tool, path)
+        notes += promptflow_notes(tool, path)
     else:
         notes += check_template(node, read_template(path))
     return notes
@@ -209,6 +212,14 @@ def check_tool(node: Node, tool: ToolSignature, path: Path) -> None:
             where=node.where,
             fix="add it to the node's inputs, or give the parameter a default",
         )
+
+
+def promptflow_notes(tool: ToolSignature, path: Path) -> list[str]:
+    """Return a note where the file imports prompt flow and the real one will answer."""
+    release = installed() if tool.promptflow is not None else None
+    if release is None:
+        return []
+    return [f"{path}:{tool.promptflow}: {release} is installed and is used, in place of Pilothouse's own names for it"]
 
 
 def _is_given(node: Node, name: str) -> bool:

@@ -52,7 +52,7 @@ def open_llm(node: Node, context: NodeContext) -> Work:
         NotFound: when its model is not there.
     """
     template = node_template(node, context)
-    name, models = _models(node, context)
+    name, models = model_connection(node, context)
     caller = _Caller(node, models.connection(name), models.client(name))
     constants = template_constants(node, template, context)
     models.check(name, caller.model(constants))
@@ -82,16 +82,21 @@ def open_llm(node: Node, context: NodeContext) -> Work:
     )
 
 
-def _models(node: Node, context: NodeContext) -> tuple[str, ModelLookup]:
+def model_connection(node: Node, context: NodeContext) -> tuple[str, ModelLookup]:
+    """Return the name of the connection that a node asks, and where it is found.
+
+    Raises:
+        FlowError: when it names none, or no models are at hand.
+    """
     name = node.connection or context.settings.default_connection
     if not name:
         raise FlowError(
-            f"llm node '{node.name}' names no connection",
+            f"{node.type} node '{node.name}' names no connection",
             where=node.where,
             fix="add `connection: <name>` to the node, or set flows.default_connection in pilothouse.yaml",
         )
     if context.models is None:
-        raise FlowError(f"llm node '{node.name}' needs the connection '{name}', but no models are at hand here")
+        raise FlowError(f"{node.type} node '{node.name}' needs the connection '{name}', but no models are at hand here")
     return name, context.models
 
 
@@ -110,8 +115,7 @@ class _Caller:
     def __init__(self, node: Node, connection: Connection, client: ModelClient) -> None:
         self._node = node
         self._client = client
-        # Azure calls by deployment, the others by model; either name serves where only it is given.
-        self._names = MODEL_NAMES if connection.type == "azure_open_ai" else MODEL_NAMES[::-1]
+        self._connection = connection
         identity = connection.identity()
         self.identity = {key: value for key, value in identity.items() if key != "name"}
 
@@ -156,7 +160,16 @@ class _Caller:
 
     def model(self, inputs: dict[str, Any]) -> str:
         """Return the model or deployment that the inputs name; empty for the connection's own."""
-        return next((str(inputs[name]) for name in self._names if inputs.get(name)), "")
+        return model_named(self._connection, inputs)
+
+
+def model_named(connection: Connection, inputs: dict[str, Any]) -> str:
+    """Return the model or deployment that the inputs name; empty for the connection's own.
+
+    Azure calls by deployment, the others by model; either name serves where only it is given.
+    """
+    names = MODEL_NAMES if connection.type == "azure_open_ai" else MODEL_NAMES[::-1]
+    return next((str(inputs[name]) for name in names if inputs.get(name)), "")
 
 
 def _divide(values: dict[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any]]:

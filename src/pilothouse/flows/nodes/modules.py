@@ -20,7 +20,7 @@ from typing import Any
 
 from pilothouse.core.errors import FlowError, PilothouseError
 from pilothouse.flows.nodes.faults import user_code_error
-from pilothouse.flows.nodes.sources import missing_promptflow
+from pilothouse.flows.promptflow.finder import FINDER, is_promptflow, served
 
 _numbers = itertools.count(1)
 # Path and working directory belong to the whole process: one flow imports its code at a time.
@@ -39,6 +39,7 @@ class FlowModules:
         self._package = f"pilothouse_flow_{next(_numbers)}"
         self._guard = threading.RLock()
         self._others: dict[Path, ModuleType] = {}
+        self._serves_promptflow = False
         self._builtins = {**vars(builtins), "__import__": self._import}
         root = ModuleType(self._package)
         root.__path__ = [str(folder)]
@@ -47,7 +48,7 @@ class FlowModules:
     @contextmanager
     def resolving(self) -> Generator[None]:
         """While inside, the folder is the first place of the path and the working directory."""
-        with _resolving:
+        with _resolving, served():
             known, folder = set(sys.modules), str(self._folder)
             sys.path.insert(0, folder)
             try:
@@ -58,13 +59,21 @@ class FlowModules:
                 with suppress(ValueError):
                     sys.path.remove(folder)
                 self._sweep(known)
+                if FINDER.made():
+                    self.serve_promptflow()
+
+    def serve_promptflow(self) -> None:
+        """Answer imports of prompt flow until `close`: functions of the flow may still import while they run."""
+        with self._guard:
+            if not self._serves_promptflow:
+                self._serves_promptflow = True
+                FINDER.hold()
 
     def load(self, path: Path) -> ModuleType:
         """Return the module of one file.
 
         Raises:
             UserCodeError: whatever the file raises while it is imported.
-            FlowError: when it needs prompt flow, which is not installed.
         """
         try:
             parts = path.with_suffix("").relative_to(self._folder).parts if path.is_relative_to(self._folder) else ()
@@ -73,10 +82,6 @@ class FlowModules:
             if path not in self._others:
                 self._others[path] = self._execute(f"{self._package}._{next(_numbers)}", path)
             return self._others[path]
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] == "promptflow":
-                raise missing_promptflow(str(path)) from error
-            raise user_code_error(error, "the file cannot be imported", str(path)) from error
         except PilothouseError:
             raise
         except (Exception, SystemExit) as error:
@@ -84,6 +89,10 @@ class FlowModules:
 
     def close(self) -> None:
         """Forget the modules."""
+        with self._guard:
+            if self._serves_promptflow:
+                self._serves_promptflow = False
+                FINDER.release()
         for name in [name for name in sys.modules if name == self._package or name.startswith(f"{self._package}.")]:
             del sys.modules[name]
 
@@ -102,6 +111,8 @@ class FlowModules:
         else:
             full = f"{self._package}.{name}"
         if not self._owns(full, str((globals or {}).get("__name__"))):
+            if not level and is_promptflow(name):
+                self.serve_promptflow()
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         module = self._module(full)
         if not fromlist:

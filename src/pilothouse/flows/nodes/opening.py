@@ -39,7 +39,7 @@ def _opened(node: Node, context: NodeContext, modules: FlowModules) -> Work:
         return open_prompt(node, context)
     if node.source.type == "code":
         return open_python(node, context, modules)
-    return open_package(node, context)
+    return open_package(node, context, modules)
 
 
 def with_overrides(flow: Flow, connections: Mapping[str, Mapping[str, Any]]) -> Flow:

@@ -9,7 +9,9 @@ from importlib.metadata import entry_points
 from typing import Any, cast
 
 from pilothouse.core.errors import FlowError, nearest_hint
+from pilothouse.flows.nodes.builtin import BUILT_IN, cure
 from pilothouse.flows.nodes.faults import user_code_error
+from pilothouse.flows.nodes.modules import FlowModules
 from pilothouse.flows.nodes.prompt import flow_inputs, node_template
 from pilothouse.flows.nodes.python import bind_method, python_work
 from pilothouse.flows.nodes.work import NodeContext, Work
@@ -20,13 +22,18 @@ _TEMPLATE_TYPE = "PromptTemplate"
 _GUARDED = "_inputs_to_escape"
 
 
-def open_package(node: Node, context: NodeContext) -> Work:
+def open_package(node: Node, context: NodeContext, modules: FlowModules) -> Work:
     """Return the work of a node whose tool is installed; a ``custom_llm`` node gives it its template.
 
     Raises:
         FlowError: when no installed package offers the tool.
         UserCodeError: when its module cannot be imported.
     """
+    opener = BUILT_IN.get(node.source.tool or "")
+    if opener is not None and node.source.tool not in offered():
+        return opener(node, context)
+    # Packages of tools are written for prompt flow, and may be imported already.
+    modules.serve_promptflow()
     tool, owner, release = _find(node)
     identity: list[Any] = ["package", node.source.tool, release]
     if owner is not None:
@@ -79,8 +86,8 @@ def _find(node: Node) -> tuple[Any, Any, str]:
         raise FlowError(
             f"no installed package offers the tool '{identifier}'",
             where=node.source.where,
-            expected=nearest_hint(identifier, known),
-            fix="install the package that brings it",
+            expected=nearest_hint(identifier, {*known, *BUILT_IN}),
+            fix=cure(identifier) or "install the package that brings it",
         )
     try:
         module = import_module(str(description["module"]))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import DataError, FlowError
-from pilothouse.flows.nodes.connections import connection_types, find_connection
+from pilothouse.flows.nodes.connections import IDENTITY, as_annotated, connection_types, find_connection
 from pilothouse.flows.nodes.faults import user_code_error
 from pilothouse.flows.nodes.literals import CONVERTERS, kind_of, kind_of_text
 from pilothouse.flows.nodes.modules import FlowModules
@@ -20,6 +20,7 @@ from pilothouse.flows.nodes.sources import read_tool
 from pilothouse.flows.nodes.work import Answer, Chunks, Mode, NodeContext, Work
 from pilothouse.flows.prompts.images import load_image, load_images
 from pilothouse.flows.types import LiteralValue, Node
+from pilothouse.models.types import Connection
 
 Tool = Callable[..., Any]
 
@@ -137,7 +138,8 @@ def literal_constants(node: Node, context: NodeContext, tool: Tool, names: set[s
         annotation = annotations.get(name, parameter.annotation if parameter else inspect.Parameter.empty)
         types = connection_types(annotation)
         if types is not None:
-            constants[name] = find_connection(str(value.value), types, context.models, value.where)
+            found = find_connection(str(value.value), types, context.models, value.where)
+            constants[name] = as_annotated(found, annotation, value.where)
         elif parameter is None or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             constants[name] = value.value
         else:
@@ -170,6 +172,10 @@ def _annotations(tool: Tool) -> dict[str, Any]:
 
 def _printed(values: dict[str, Any]) -> Any:
     """Return constants in a form that a digest can be made of, without secrets."""
-    return {
-        name: value.identity() if hasattr(value, "identity") else repr(value) for name, value in sorted(values.items())
-    }
+    return {name: _identity(value) for name, value in sorted(values.items())}
+
+
+def _identity(value: Any) -> Any:
+    if hasattr(value, IDENTITY):
+        return getattr(value, IDENTITY)
+    return value.identity() if isinstance(value, Connection) else repr(value)

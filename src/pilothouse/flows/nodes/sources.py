@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pilothouse.core.errors import FlowError
+from pilothouse.flows.promptflow.finder import installed, is_promptflow
+from pilothouse.flows.promptflow.surface import SURFACE, absent
 
 _UNSET: Any = object()
+_IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
@@ -32,6 +35,7 @@ class ToolSignature(Struct, frozen=True, kw_only=True):
         parameters: What the node's inputs may name.
         takes_any: Whether it has ``**kwargs``.
         line: 1-based line of its definition.
+        promptflow: 1-based line of the file's first import of prompt flow; None where it imports none of it.
     """
 
     name: str
@@ -39,6 +43,7 @@ class ToolSignature(Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
     takes_any: bool = False
     line: int = 0
+    promptflow: int | None = None
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -48,10 +53,11 @@ def read_tool(path: Path) -> ToolSignature:
     """Return the one tool of a Python file.
 
     Raises:
-        FlowError: for a syntax error, a file without a tool or with two, or one that needs prompt flow.
+        FlowError: for a syntax error, a file without a tool or with two, or one that needs what is not
+            offered of prompt flow.
     """
     module = parse_python(path)
-    refuse_promptflow(module, path)
+    promptflow = _promptflow_line(module, path)
     names = _tool_names(module)
     tools = list(_tools(module.body, names, None))
     if not tools:
@@ -68,7 +74,7 @@ def read_tool(path: Path) -> ToolSignature:
             expected="one @tool function in a file",
             fix="move the others into files of their own, or remove their @tool",
         )
-    return tools[0]
+    return replace(tools[0], promptflow=promptflow)
 
 
 def parse_python(path: Path) -> ast.Module:
@@ -88,31 +94,40 @@ def parse_python(path: Path) -> ast.Module:
         raise FlowError(f"this is not Python: {error}", where=str(path)) from error
 
 
-def refuse_promptflow(module: ast.Module, path: Path) -> None:
-    """Refuse a file that imports prompt flow where prompt flow is not installed.
+def _promptflow_line(module: ast.Module, path: Path) -> int | None:
+    """Return the first line that imports prompt flow, or None.
 
     Raises:
-        FlowError: at the line of the import.
+        FlowError: at an import, run whenever the file is, of something that is not offered of it.
     """
-    for node in ast.walk(module):
-        names = (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom) and node.level == 0
-            else []
-        )
-        if any(name.split(".")[0] == "promptflow" for name in names) and find_spec("promptflow") is None:
-            raise missing_promptflow(f"{path}:{node.lineno}")  # type: ignore[attr-defined]
+    lines = [node.lineno for node in ast.walk(module) if isinstance(node, _IMPORTS) and any(_imported(node))]
+    if not lines or installed() is not None:
+        return min(lines, default=None)
+    # What stands inside a `try` or a function may be meant to fail, or may never run.
+    for statement in module.body:
+        for name in _offered_names(statement):
+            if name not in SURFACE and name.rpartition(".")[2] not in SURFACE.get(name.rpartition(".")[0], {}):
+                raise FlowError(absent(name), where=f"{path}:{statement.lineno}")
+    return min(lines)
 
 
-def missing_promptflow(where: str) -> FlowError:
-    """Return the error for code that imports prompt flow."""
-    return FlowError(
-        "this file imports promptflow, which is not installed",
-        where=where,
-        fix="write `from pilothouse import tool, log_metric` in its place",
-    )
+def _offered_names(statement: ast.stmt) -> Iterator[str]:
+    """Return every name of prompt flow that an import needs: modules, and what is taken from them."""
+    if not isinstance(statement, _IMPORTS):
+        return
+    for name in _imported(statement):
+        if isinstance(statement, ast.Import) or name not in SURFACE:
+            yield name
+        else:
+            yield from (f"{name}.{alias.name}" for alias in statement.names if alias.name != "*")
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    else:
+        names = [node.module or ""] if node.level == 0 else []
+    return filter(is_promptflow, names)
 
 
 def find_tools(module: ast.Module) -> tuple[ToolSignature, ...]:

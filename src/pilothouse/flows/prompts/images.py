@@ -26,21 +26,27 @@ class Image(bytes):
     mime_type: str
     source_url: str | None
 
-    def __new__(cls, data: bytes = b"", mime_type: str = "image/png", source_url: str | None = None) -> Self:
-        """Make it of bytes, or of an address alone."""
-        made = super().__new__(cls, data)
-        made.mime_type = mime_type
+    def __new__(cls, value: bytes = b"", mime_type: str | None = None, source_url: str | None = None) -> Self:
+        """Make it of bytes, or of an address alone; the type is told by the bytes where it is not given."""
+        made = super().__new__(cls, value)
+        made.mime_type = mime_type or _sniff(value)
         made.source_url = source_url
         return made
+
+    @property
+    def _mime_type(self) -> str:
+        # Prompt flow's images have their type here, and its users' tools read it.
+        return self.mime_type
 
     def __str__(self) -> str:
         return digest_bytes(self or (self.source_url or "").encode())[:32]
 
     __repr__ = __str__
 
-    def to_base64(self) -> str:
-        """Return the bytes in base64."""
-        return base64.b64encode(self).decode("ascii")
+    def to_base64(self, with_type: bool = False) -> str:
+        """Return the bytes in base64; as a ``data:`` address ``with_type``."""
+        text = base64.b64encode(self).decode("ascii")
+        return f"data:{self.mime_type};base64,{text}" if with_type else text
 
     def to_dict(self) -> dict[str, str]:
         """Return prompt flow's JSON form of the image."""
