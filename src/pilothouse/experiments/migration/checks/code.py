@@ -6,10 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from pilothouse.core.errors import FlowError, nearest_hint
-from pilothouse.experiments.migration.checks.modules import ANSWERED, azure_only
+from pilothouse.core.errors import FlowError
+from pilothouse.experiments.migration.checks.modules import azure_only
 from pilothouse.experiments.migration.types import Finding, change, note
 from pilothouse.flows.nodes.sources import find_tools, parse_python
+from pilothouse.flows.promptflow.surface import SURFACE, absent
 
 _OWN = "promptflow"
 
@@ -57,18 +58,10 @@ def _judge(module: str, names: tuple[str, ...], line: int) -> Iterator[Finding]:
 
 
 def _judge_promptflow(module: str, names: tuple[str, ...], line: int) -> Iterator[Finding]:
-    if module not in ANSWERED:
-        yield change(
-            f"Pilothouse does not answer the import '{module}'",
-            f"take it out, or use a module that is answered ({nearest_hint(module, ANSWERED)})",
-            line,
-        )
+    if module not in SURFACE:
+        yield change(f"Pilothouse does not answer the import '{module}'", absent(module), line)
         return
-    known = ANSWERED[module]
     for name in names:
-        if name != "*" and name not in known and f"{module}.{name}" not in ANSWERED:
-            yield change(
-                f"Pilothouse does not answer '{name}' of '{module}'",
-                f"take it out, or use what is answered ({nearest_hint(name, known)})",
-                line,
-            )
+        full = f"{module}.{name}"
+        if name != "*" and name not in SURFACE[module] and full not in SURFACE:
+            yield change(f"Pilothouse does not answer '{name}' of '{module}'", absent(full), line)

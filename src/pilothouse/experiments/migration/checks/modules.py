@@ -1,42 +1,8 @@
-"""Which modules and names of prompt flow are answered here, and what ties a project to its runtime: tables."""
+"""What ties a project to prompt flow's runtime or to Azure: tables."""
 
 from __future__ import annotations
 
 from typing import Final
-
-_CONNECTIONS = frozenset(
-    f"{kind}Connection"
-    for kind in (
-        *("AzureAIServices", "AzureContentSafety", "AzureOpenAI", "CognitiveSearch", "Custom", "CustomStrongType"),
-        *("FormRecognizer", "OpenAI", "Qdrant", "Serp", "Serverless", "Weaviate"),
-    )
-)
-_TOOLS = frozenset({"tool", "ToolProvider"})
-_SETTINGS = frozenset({"DynamicList", "InputSetting"})
-
-ANSWERED: Final[dict[str, frozenset[str]]] = {
-    "promptflow": _TOOLS | {"log_metric", "load_flow"},
-    "promptflow.core": _TOOLS
-    | {"log_metric", "log_flow_metric", "Flow"}
-    | {"AzureOpenAIModelConfiguration", "ModelConfiguration", "OpenAIModelConfiguration"},
-    "promptflow.connections": _CONNECTIONS | {"Secret"},
-    "promptflow.contracts": frozenset(),
-    "promptflow.contracts.types": frozenset(
-        {"AssistantDefinition", "AttrDict", "FilePath", "PromptTemplate", "Secret"}
-    ),
-    "promptflow.contracts.multimedia": frozenset({"Image"}),
-    "promptflow.tracing": frozenset({"trace", "start_trace", "ThreadPoolExecutorWithContext"}),
-    "promptflow.client": frozenset({"load_flow"}),
-    "promptflow.entities": _CONNECTIONS | _SETTINGS,
-    "promptflow.exceptions": frozenset(
-        {"ErrorTarget", "PromptflowException", "SystemErrorException", "UserErrorException", "ValidationException"}
-    ),
-    "promptflow._internal": _TOOLS | {"log_metric"},
-    "promptflow._core": frozenset(),
-    "promptflow._core.tool": _TOOLS | _SETTINGS,
-    "promptflow._core.metric_logger": frozenset({"log_metric"}),
-}
-"""Module -> the names in it that are answered; modules below it stand on lines of their own."""
 
 AZURE: Final[dict[str, str]] = {
     "promptflow.azure": "it drives runs in an Azure ML workspace: use `pilothouse run create` on your machine",
