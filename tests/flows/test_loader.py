@@ -145,9 +145,7 @@ def test_two_flows_in_one_folder_are_not_chosen_between(tmp_path: Path) -> None:
         load_flow(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [("flow.flex.yaml", "entry: a:b"), ("flow.dag.yaml", "entry: a:b"), ("ask.prompty", "---\n---\n")]
-)
+@pytest.mark.parametrize(("name", "text"), [("ask.prompty", "---\n---\n")])
 def test_other_kinds_of_flows_are_named_as_such(tmp_path: Path, name: str, text: str) -> None:
     write(tmp_path, {name: text})
     with pytest.raises(FlowError, match=r"this is a (flex flow|prompty)"):

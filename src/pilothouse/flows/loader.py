@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,31 +26,36 @@ from pilothouse.flows.dag.parser import (
     refuse_language,
 )
 from pilothouse.flows.dag.variants import with_defaults
+from pilothouse.flows.flex.loader import load_flex, load_module
 from pilothouse.flows.types import Flow, Node, NodeVariants, ToolSource
 
 DAG_FILES = ("flow.dag.yaml", "flow.dag.yml")
 # A variant takes the node's place as a whole, so these are lost where they stand beside `use_variants`.
 _REPLACED = ("activate", "aggregation", "reduce", "enable_cache", "connection")
+# Two letters at least before the colon: `C:name` is a path.
+_ENTRY = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_]\w*")
 FLEX_FILES = ("flow.flex.yaml", "flow.flex.yml")
 
 
 def load_flow(path: Path | str) -> Flow:
-    """Return the flow of a folder or file. None of the flow's own code is run.
+    """Return the flow of a folder or file, or of ``module:function`` in this folder. None of its own code is run.
 
     Raises:
         NotFound: when there is no flow at ``path``.
         FlowError: when it cannot work, with file, line and cure.
         ConfigError: when it is not YAML.
     """
+    if isinstance(path, str) and _ENTRY.fullmatch(path) and not Path(path).exists():
+        return load_module(Path.cwd(), path)
     file = find_flow_file(Path(path))
-    if file.name in FLEX_FILES or file.suffix == ".prompty":
-        raise _other_kind(file, "flex flow" if file.name in FLEX_FILES else "prompty")
+    if file.suffix == ".prompty":
+        raise _other_kind(file, "prompty")
     try:
         parser = Parser(load_yaml(file))
     except ConfigError as error:
         raise FlowError(error.message, where=error.where, expected=error.expected, fix=error.fix) from error
-    if "entry" in parser.data:
-        raise _other_kind(file, "flex flow", parser.where("entry"))
+    if "entry" in parser.data or file.name in FLEX_FILES:
+        return load_flex(file, parser)
     return _load_dag(file, parser)
 
 
