@@ -27,8 +27,10 @@ from pilothouse.flows.dag.parser import (
 )
 from pilothouse.flows.dag.variants import with_defaults
 from pilothouse.flows.flex.loader import load_flex, load_module
+from pilothouse.flows.prompty.loader import load_prompty
 from pilothouse.flows.types import Flow, Node, NodeVariants, ToolSource
 
+PROMPTY = ".prompty"
 DAG_FILES = ("flow.dag.yaml", "flow.dag.yml")
 # A variant takes the node's place as a whole, so these are lost where they stand beside `use_variants`.
 _REPLACED = ("activate", "aggregation", "reduce", "enable_cache", "connection")
@@ -48,9 +50,9 @@ def load_flow(path: Path | str) -> Flow:
     if isinstance(path, str) and _ENTRY.fullmatch(path) and not Path(path).exists():
         return load_module(Path.cwd(), path)
     file = find_flow_file(Path(path))
-    if file.suffix == ".prompty":
-        raise _other_kind(file, "prompty")
     try:
+        if file.suffix == PROMPTY:
+            return load_prompty(file)
         parser = Parser(load_yaml(file))
     except ConfigError as error:
         raise FlowError(error.message, where=error.where, expected=error.expected, fix=error.fix) from error
@@ -68,9 +70,11 @@ def find_flow_file(path: Path) -> Path:
     """
     path = path.resolve()
     if path.is_file():
-        if path.name in (*DAG_FILES, *FLEX_FILES) or path.suffix in {".prompty", ".yaml", ".yml"}:
+        if path.name in (*DAG_FILES, *FLEX_FILES) or path.suffix in {PROMPTY, ".yaml", ".yml"}:
             return path
-        raise FlowError("this file is not a flow", where=str(path), expected=", ".join((*DAG_FILES, *FLEX_FILES)))
+        raise FlowError(
+            "this file is not a flow", where=str(path), expected=", ".join((*DAG_FILES, *FLEX_FILES, "*.prompty"))
+        )
     if not path.is_dir():
         raise NotFound("there is no such flow", where=str(path), expected="a folder with flow.dag.yaml, or that file")
     found = [path / name for name in (*DAG_FILES, *FLEX_FILES) if (path / name).is_file()]
@@ -80,14 +84,6 @@ def find_flow_file(path: Path) -> Path:
         names = " and ".join(file.name for file in found)
         raise FlowError(f"this folder holds {names}", where=str(path), fix="name the file you mean, or remove one")
     return found[0]
-
-
-def _other_kind(file: Path, kind: str, where: str | None = None) -> FlowError:
-    return FlowError(
-        f"this is a {kind}: this version reads DAG flows",
-        where=where or str(file),
-        expected="a flow.dag.yaml with nodes and without entry",
-    )
 
 
 def _load_dag(file: Path, parser: Parser) -> Flow:

@@ -29,6 +29,7 @@ from pilothouse.flows.nodes.opening import open_node, with_overrides
 from pilothouse.flows.nodes.outside import resolved
 from pilothouse.flows.nodes.variables import resolved_variables
 from pilothouse.flows.nodes.work import ModelLookup, NodeContext, Work
+from pilothouse.flows.prompty.opening import open_prompty
 from pilothouse.flows.recording import MetricSink
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult, NodeResult
 from pilothouse.flows.running.aggregation import aggregated_references, aggregation_inputs, completed_in_order
@@ -142,6 +143,8 @@ class FlowRunner:
     def _works(self, context: NodeContext, modules: FlowModules) -> dict[str, Work]:
         if self.flow.kind == "dag":
             return {node.name: open_node(node, context, modules) for node in self.flow.nodes}
+        if self.flow.kind == "prompty":
+            return {node.name: open_prompty(node, context) for node in self.flow.nodes}
         return open_flex(context, modules)
 
     def _environment(self, variables: Mapping[str, str]) -> Environment:

@@ -204,6 +204,32 @@ class FlowEnvironment(Struct, frozen=True, kw_only=True):
     setup_sh: str | None = None
 
 
+class Prompty(Struct, frozen=True, kw_only=True):
+    """The model and the template of a prompty; references to the environment are resolved when it is opened.
+
+    Attributes:
+        dialect: ``v1`` is prompt flow's, ``v2`` Prompty's own.
+        api: ``chat`` or ``completion``.
+        type: Type of the connection that the file itself describes; empty where it does not.
+        configuration: Fields of that connection, by our names.
+        parameters: What is sent to the model beside the prompt, ``model`` included.
+        response: ``first``: the first answer; ``all``: the whole response.
+        template: The text behind the front matter.
+        line: Lines before it in the file.
+        where: ``file:line`` of the model.
+    """
+
+    dialect: Literal["v1", "v2"] = "v1"
+    api: Api = "chat"
+    type: str = ""
+    configuration: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    response: Literal["first", "all"] = "first"
+    template: str = ""
+    line: int = 0
+    where: str = ""
+
+
 class InitParameter(Struct, frozen=True, kw_only=True):
     """A parameter of the class of a flex flow.
 
@@ -238,6 +264,7 @@ class Flow(Struct, frozen=True, kw_only=True):
         notes: What a reader of the file should know: things ignored, dropped or likely mistaken.
         type: ``standard``, ``evaluation``, ``chat`` or what else the file says.
         entry: ``module:name`` of a flex flow.
+        prompty: Model and template of a prompty.
         init: Parameters of the class of a flex flow.
         init_values: What they are given; references to the environment and to files are resolved when it is opened.
         init_sample: What they are given where a run gives none of them.
@@ -264,6 +291,7 @@ class Flow(Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     entry: str | None = None
+    prompty: Prompty | None = None
     init: dict[str, InitParameter] = field(default_factory=dict)
     init_values: dict[str, LiteralValue] = field(default_factory=dict)
     init_sample: dict[str, LiteralValue] = field(default_factory=dict)

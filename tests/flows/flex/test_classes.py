@@ -200,3 +200,9 @@ def test_an_aggregate_that_fails_or_returns_no_mapping_is_told(flex: Flex) -> No
 def test_metrics_may_be_logged_too(flex: Flex) -> None:
     code = "from pilothouse import log_metric\nclass run:\n    def __call__(self): return 1\n    def __aggregate__(self, lines): log_metric('n', len(lines))"
     assert aggregate(flex(code), [{}]).metrics == {"n": 1.0}
+
+
+def test_init_arguments_belong_to_classes(flex: Flex) -> None:
+    flow = load_flow(flex("def run(): return 1"))
+    with pytest.raises(FlowError, match="nothing is made of a class here"):
+        FlowRunner(flow, connections={"init": {"a": 1}})

@@ -52,7 +52,7 @@ def with_overrides(flow: Flow, connections: Mapping[str, Mapping[str, Any]]) -> 
         FlowError: for a node that the flow does not have.
     """
     names = [node.name for node in flow.nodes]
-    if INIT in connections and flow.init and INIT not in names:
+    if INIT in connections and INIT not in names:
         flow = _with_init(flow, connections[INIT])
         connections = {name: values for name, values in connections.items() if name != INIT}
     for name in connections:
@@ -66,6 +66,12 @@ def with_overrides(flow: Flow, connections: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _with_init(flow: Flow, given: Mapping[str, Any]) -> Flow:
+    if not flow.init:
+        raise FlowError(
+            "init arguments are given, but nothing is made of a class here",
+            where=str(flow.path),
+            expected="a flow whose entry is a class with parameters",
+        )
     for name in given:
         if name not in flow.init:
             raise FlowError(
