@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from msgspec import Struct, field
 
@@ -311,6 +311,16 @@ class Flow(Struct, frozen=True, kw_only=True):
     def has_aggregation(self) -> bool:
         """Whether some node runs once, after all lines."""
         return any(node.aggregation for node in self.nodes)
+
+    @property
+    def literals(self) -> tuple[Any, ...]:
+        """What stands in the file itself as inputs of nodes and arguments of a class: some name connections."""
+        values = [item for node in self.nodes for item in node.inputs.values()]
+        values += [*self.init_values.values(), *self.init_sample.values()]
+        found: list[Any] = [item.value for item in values if isinstance(item, LiteralValue)]
+        # A mapping of model settings may name its connection.
+        inner = [cast("dict[str, Any]", item).get("connection") for item in found if isinstance(item, dict)]
+        return (*found, *inner)
 
     def node(self, name: str) -> Node | None:
         """Return one node by its name."""
