@@ -96,3 +96,17 @@ def test_a_broken_prompty_is_told_with_its_line(cli: Cli, tmp_path: Path) -> Non
     code, _, err = cli("run", "create", "--flow", "route.prompty", "--data", "data.jsonl")
     assert code == 2
     assert "route.prompty:3" in err.replace("\n", "")
+
+
+def test_all_of_a_response_is_shown_as_json(cli: Cli, tmp_path: Path) -> None:
+    text = (tmp_path / "route.prompty").read_text()
+    (tmp_path / "route.prompty").write_text(text.replace("inputs:", "  response: all\ninputs:"))
+    code, out, _ = cli("flow", "test", "route.prompty", "--json")
+    (line,) = json.loads(out)["lines"]
+    assert (code, line["outputs"]["choices"][0]["message"]["content"]) == (0, "billing")
+
+
+def test_variants_are_refused(cli: Cli) -> None:
+    code, _, err = cli("flow", "test", "route.prompty", "--variant", "${route.loud}")
+    assert code == 2
+    assert "has no variants" in err

@@ -158,3 +158,22 @@ def test_v2_model_may_be_its_name_alone(prompty: Prompty) -> None:
     front = "model: m\ninputSchema:\n  properties:\n    text: {kind: string, sample: yes}"
     assert run(prompty(front), models=models, settings=settings).outputs == {"output": "yes"}
     assert models.fake.requests[0].model == "m"
+
+
+def test_the_models_name_may_come_from_the_environment(prompty: Prompty) -> None:
+    path = prompty(NAMED.replace("tiny", "'${env:MY_MODEL}'"), "user:\nhi")
+    models = Models(environment={"MY_MODEL": "large"})
+    run(path, models=models)
+    assert models.fake.requests[0].model == "large"
+    with pytest.raises(ConnectionFault, match="no 'model': the environment variable MY_MODEL is not set"):
+        run(path, models=Models())
+
+
+def test_a_token_stands_in_for_the_key(prompty: Prompty) -> None:
+    front = (
+        "model:\n  configuration:\n    type: azure_openai\n    azure_endpoint: https://a\n    auth_mode: meid_token\n"
+    )
+    connection = opened(prompty(front + "    token: ${env:T}", "user:\nhi"), T="t")
+    assert connection.get("token") == "t"
+    with pytest.raises(ConnectionFault, match="no 'token'"):
+        run(prompty(front, "user:\nhi"), models=Models())

@@ -45,6 +45,7 @@ def open_prompty(node: Node, context: NodeContext) -> Work:
     # Inputs that are no references are what a run gives in place of the file's own parameters.
     given = {name: item.value for name, item in node.inputs.items() if isinstance(item, LiteralValue)}
     parameters = resolved({**prompty.parameters, **given}, context.folder, context.environment, prompty.where)
+    _refuse_unset(node.name, {"model": parameters.get("model")}, prompty.where)
     connection, client, slots = _model(node, prompty, context, context.models, parameters)
     caller = Caller(prompty.api, prompty.where, connection, client)
     known = {name: value for name, value in parameters.items() if name in (*PARAMETERS[prompty.api], *MODEL_NAMES)}
@@ -107,17 +108,12 @@ def inline_connection(name: str, prompty: Prompty, context: NodeContext) -> Conn
     if not prompty.configuration:
         found = {key: context.environment.get(variable, "") for key, variable in variables.items()}
         values = {key: value for key, value in found.items() if value}
-    for key, value in values.items():
-        variable = missing_variable(value)
-        if variable is not None:
-            raise ConnectionFault(
-                f"the prompty '{name}' has no '{key}': the environment variable {variable} is not set",
-                where=prompty.where,
-                fix=f"export {variable}=... or write {variable}=... into .env",
-            )
+    _refuse_unset(name, values, prompty.where)
     needed = _NEEDED.get(prompty.type, ())
     if prompty.type == "open_ai" and not values.get("base_url"):
         needed = ("api_key",)
+    if values.get("auth_mode") == "meid_token":
+        needed = tuple("token" if key == "api_key" else key for key in needed)
     for key in needed:
         if not values.get(key):
             raise _missing(name, key, prompty, variables.get(key))
@@ -130,6 +126,17 @@ def inline_connection(name: str, prompty: Prompty, context: NodeContext) -> Conn
         secrets={key: Secret(str(filled[key])) for key in secrets if filled.get(key)},
         where=prompty.where,
     )
+
+
+def _refuse_unset(name: str, values: dict[str, Any], where: str) -> None:
+    for key, value in values.items():
+        variable = missing_variable(value)
+        if variable is not None:
+            raise ConnectionFault(
+                f"the prompty '{name}' has no '{key}': the environment variable {variable} is not set",
+                where=where,
+                fix=f"export {variable}=... or write {variable}=... into .env",
+            )
 
 
 def _missing(name: str, key: str, prompty: Prompty, variable: str | None) -> ConnectionFault:
