@@ -55,7 +55,9 @@ def list_(services: Services, as_json: bool) -> None:
             if entry.error is not None:
                 console(stderr=True).print(Text(str(entry.error)), soft_wrap=True)
     else:
-        console().print(f"No flow below {services.root}. A flow is a folder with flow.dag.yaml.")
+        console().print(
+            f"No flow below {services.root}. A flow is a folder with flow.dag.yaml or flow.flex.yaml, or a prompty."
+        )
     if any(entry.error is not None for entry in entries):
         raise click.exceptions.Exit(1)
 

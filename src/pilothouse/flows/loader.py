@@ -79,7 +79,11 @@ def find_flow_file(path: Path) -> Path:
         raise NotFound("there is no such flow", where=str(path), expected="a folder with flow.dag.yaml, or that file")
     found = [path / name for name in (*DAG_FILES, *FLEX_FILES) if (path / name).is_file()]
     if not found:
-        raise NotFound("this folder holds no flow", where=str(path), expected="flow.dag.yaml")
+        prompties = sorted(item.name for item in path.glob(f"*{PROMPTY}"))
+        fix = f"name the prompty you mean, such as {prompties[0]}" if prompties else None
+        raise NotFound(
+            "this folder holds no flow", where=str(path), expected="flow.dag.yaml or flow.flex.yaml", fix=fix
+        )
     if len(found) > 1:
         names = " and ".join(file.name for file in found)
         raise FlowError(f"this folder holds {names}", where=str(path), fix="name the file you mean, or remove one")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pilothouse.core.errors import FlowError
+from pilothouse.core.errors import FlowError, NotFound
 from pilothouse.flows.library import find_flows, locate
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.runner import FlowRunner
@@ -107,3 +107,8 @@ def test_the_digest_follows_the_file_and_what_it_refers_to(prompty: Prompty) -> 
     first = load_flow(prompty(front, s__json='{"text": "a"}')).digest
     assert load_flow(prompty(front, s__json='{"text": "a"}', other__txt="x")).digest == first
     assert load_flow(prompty(front, s__json='{"text": "b"}')).digest != first
+
+
+def test_a_folder_of_prompties_asks_for_the_file(prompty: Prompty) -> None:
+    with pytest.raises(NotFound, match=r"name the prompty you mean, such as ask\.prompty"):
+        load_flow(prompty().parent)
