@@ -13,10 +13,13 @@ from pilothouse.core.version import VERSION
 if TYPE_CHECKING:
     from pilothouse.datasets.service import DatasetService as DatasetService
     from pilothouse.evaluation.service import EvaluationService as EvaluationService
+    from pilothouse.evaluation.types import LabelPair as LabelPair
     from pilothouse.evaluation.types import Score as Score
     from pilothouse.experiments.runs.service import RunService as RunService
     from pilothouse.experiments.runs.types import RunSpec as RunSpec
     from pilothouse.experiments.service import ExperimentService as ExperimentService
+    from pilothouse.flows.flex.configurations import AzureOpenAIModelConfiguration as AzureOpenAIModelConfiguration
+    from pilothouse.flows.flex.configurations import OpenAIModelConfiguration as OpenAIModelConfiguration
     from pilothouse.flows.loader import load_flow as load_flow
     from pilothouse.flows.recording import log_metric as log_metric
     from pilothouse.flows.service import FlowService as FlowService
@@ -30,11 +33,14 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _HOME = {
+    "AzureOpenAIModelConfiguration": "pilothouse.flows.flex.configurations",
     "DatasetService": "pilothouse.datasets.service",
     "EvaluationService": "pilothouse.evaluation.service",
     "ExperimentService": "pilothouse.experiments.service",
     "FlowService": "pilothouse.flows.service",
+    "LabelPair": "pilothouse.evaluation.types",
     "ModelService": "pilothouse.models.service",
+    "OpenAIModelConfiguration": "pilothouse.flows.flex.configurations",
     "RegistryService": "pilothouse.registry.service",
     "RunService": "pilothouse.experiments.runs.service",
     "RunSpec": "pilothouse.experiments.runs.types",
@@ -48,11 +54,14 @@ _HOME = {
 }
 
 __all__ = [
+    "AzureOpenAIModelConfiguration",
     "DatasetService",
     "EvaluationService",
     "ExperimentService",
     "FlowService",
+    "LabelPair",
     "ModelService",
+    "OpenAIModelConfiguration",
     "RegistryService",
     "RunService",
     "RunSpec",

@@ -145,15 +145,6 @@ def test_two_flows_in_one_folder_are_not_chosen_between(tmp_path: Path) -> None:
         load_flow(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [("flow.flex.yaml", "entry: a:b"), ("flow.dag.yaml", "entry: a:b"), ("ask.prompty", "---\n---\n")]
-)
-def test_other_kinds_of_flows_are_named_as_such(tmp_path: Path, name: str, text: str) -> None:
-    write(tmp_path, {name: text})
-    with pytest.raises(FlowError, match=r"this is a (flex flow|prompty)"):
-        load_flow(tmp_path / name)
-
-
 BROKEN = {
     "no yaml": ("nodes: [", None, "not YAML", ""),
     "duplicate key": ("inputs:\n  x: {type: string}\n  x: {type: int}", 3, "stands twice", ""),

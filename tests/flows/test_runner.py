@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse.core.errors import DataError, FlowError, NotFound, UserCodeError
+from pilothouse.flows.environment.variables import resolved_variables
 from pilothouse.flows.loader import load_flow
-from pilothouse.flows.nodes.variables import resolved_variables
 from pilothouse.flows.results import NodeResult
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.settings import FlowSettings

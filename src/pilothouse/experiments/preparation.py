@@ -25,7 +25,7 @@ from pilothouse.experiments.types import Experiment, Variant
 from pilothouse.experiments.variants import Space
 from pilothouse.flows.dag.variants import chosen
 from pilothouse.flows.loader import load_flow
-from pilothouse.flows.types import Flow, LiteralValue
+from pilothouse.flows.types import Flow
 from pilothouse.models.service import ModelService
 
 
@@ -154,11 +154,8 @@ class Preparer:
         """Return what tells the flow's connections apart: another model behind one name is another arm."""
         known = {connection.name for connection in self._models.connections()}
         named = {node.connection for node in flow.nodes if node.connection}
-        # A Python tool takes a connection by its name in an input.
-        literals = (
-            value.value for node in flow.nodes for value in node.inputs.values() if isinstance(value, LiteralValue)
-        )
-        maybe = {value for value in literals if isinstance(value, str) and value in known}
+        # A Python tool takes a connection by its name in an input, a class by its name in an argument.
+        maybe = {value for value in flow.literals if isinstance(value, str) and value in known}
         found: list[dict[str, str]] = []
         for name in sorted(named | maybe):
             try:

@@ -20,6 +20,7 @@ from pilothouse.flows.dag.variants import chosen, parse_variant
 from pilothouse.flows.drawing import draw
 from pilothouse.flows.library import FlowEntry, find_flows, locate
 from pilothouse.flows.loader import load_flow
+from pilothouse.flows.nodes.opening import INIT
 from pilothouse.flows.project import project_runner
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult, NodeResult
 from pilothouse.flows.runner import FlowRunner
@@ -54,7 +55,9 @@ def list_(services: Services, as_json: bool) -> None:
             if entry.error is not None:
                 console(stderr=True).print(Text(str(entry.error)), soft_wrap=True)
     else:
-        console().print(f"No flow below {services.root}. A flow is a folder with flow.dag.yaml.")
+        console().print(
+            f"No flow below {services.root}. A flow is a folder with flow.dag.yaml or flow.flex.yaml, or a prompty."
+        )
     if any(entry.error is not None for entry in entries):
         raise click.exceptions.Exit(1)
 
@@ -92,6 +95,7 @@ def show(services: Services, path: str, variants: Sequence[str], as_json: bool) 
 @click.argument("path")
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--inputs", multiple=True, metavar="KEY=VALUE|FILE", help="An input, or a .json or .jsonl file of them.")
+@click.option("--init", multiple=True, metavar="KEY=VALUE", help="An argument of the class of a flex flow.")
 @click.option("--node", help="Run this node alone; inputs are then named node.output or inputs.name.")
 @variant_option
 @json_option
@@ -101,6 +105,7 @@ def test(
     path: str,
     pairs: Sequence[str],
     inputs: Sequence[str],
+    init: Sequence[str],
     node: str | None,
     variants: Sequence[str],
     as_json: bool,
@@ -110,7 +115,8 @@ def test(
     rows = read_rows([*inputs, *pairs])
     if node is None:
         check_rows(tried, rows)
-    runner = project_runner(services, tried, variants=dict(map(parse_variant, variants)))
+    made_of = {INIT: dict(map(_pair, init))} if init else None
+    runner = project_runner(services, tried, variants=dict(map(parse_variant, variants)), connections=made_of)
     # Tools that open files by relative names find them, as in prompt flow.
     with contextlib.chdir(tried.folder):
         is_well = asyncio.run(_test(services, runner, rows, node, as_json=as_json))
@@ -165,6 +171,13 @@ def read_rows(given: Sequence[str]) -> list[dict[str, Any]]:
         else:
             raise UserError(f"'{text}' is neither an input nor a file", expected="key=value, file.json or file.jsonl")
     return [{**row, **values} for row in rows]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"'{text}' is not a pair", where="--init", expected="key=value")
+    return key, value
 
 
 def _read_file(path: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pilothouse.core.errors import FlowError, NotFound, nearest_hint
 from pilothouse.flows.dag.includes import IGNORED
-from pilothouse.flows.loader import DAG_FILES, FLEX_FILES, load_flow
+from pilothouse.flows.loader import DAG_FILES, FLEX_FILES, PROMPTY, load_flow
 from pilothouse.flows.types import Flow
 
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
@@ -19,7 +19,7 @@ class FlowEntry(Struct, frozen=True, kw_only=True):
     """A flow's file below the project.
 
     Attributes:
-        path: The flow's folder, relative to the project.
+        path: The flow's folder, or the file of a prompty, relative to the project.
         file: The file, absolute.
         flow: What was read; None when it was refused.
         error: Why it was refused.
@@ -33,7 +33,9 @@ class FlowEntry(Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The flow's name, or that of its folder when it cannot be read."""
-        return self.flow.name if self.flow is not None else self.file.parent.name
+        if self.flow is not None:
+            return self.flow.name
+        return self.file.stem if self.file.suffix == PROMPTY else self.file.parent.name
 
 
 def find_flows(root: Path) -> tuple[FlowEntry, ...]:
@@ -63,7 +65,7 @@ def locate(root: Path, reference: str) -> Path:
 
 
 def _entry(root: Path, file: Path) -> FlowEntry:
-    path = file.parent.relative_to(root)
+    path = (file if file.suffix == PROMPTY else file.parent).relative_to(root)
     try:
         return FlowEntry(path=path, file=file, flow=load_flow(file))
     except FlowError as error:
@@ -77,7 +79,7 @@ def _files(folder: Path) -> Iterator[Path]:
             # Links are not followed: they may lead back up.
             if not path.is_symlink() and not path.name.startswith(".") and path.name not in IGNORED:
                 inner.append(path)
-        elif path.name in (*DAG_FILES, *FLEX_FILES):
+        elif path.name in (*DAG_FILES, *FLEX_FILES) or path.suffix == PROMPTY:
             yield path
     for path in inner:
         if not (path / _VIRTUAL_ENVIRONMENT).exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,31 +26,38 @@ from pilothouse.flows.dag.parser import (
     refuse_language,
 )
 from pilothouse.flows.dag.variants import with_defaults
+from pilothouse.flows.flex.loader import load_flex, load_module
+from pilothouse.flows.prompty.loader import load_prompty
 from pilothouse.flows.types import Flow, Node, NodeVariants, ToolSource
 
+PROMPTY = ".prompty"
 DAG_FILES = ("flow.dag.yaml", "flow.dag.yml")
 # A variant takes the node's place as a whole, so these are lost where they stand beside `use_variants`.
 _REPLACED = ("activate", "aggregation", "reduce", "enable_cache", "connection")
+# Two letters at least before the colon: `C:name` is a path.
+_ENTRY = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_]\w*")
 FLEX_FILES = ("flow.flex.yaml", "flow.flex.yml")
 
 
 def load_flow(path: Path | str) -> Flow:
-    """Return the flow of a folder or file. None of the flow's own code is run.
+    """Return the flow of a folder or file, or of ``module:function`` in this folder. None of its own code is run.
 
     Raises:
         NotFound: when there is no flow at ``path``.
         FlowError: when it cannot work, with file, line and cure.
         ConfigError: when it is not YAML.
     """
+    if isinstance(path, str) and _ENTRY.fullmatch(path) and not Path(path).exists():
+        return load_module(Path.cwd(), path)
     file = find_flow_file(Path(path))
-    if file.name in FLEX_FILES or file.suffix == ".prompty":
-        raise _other_kind(file, "flex flow" if file.name in FLEX_FILES else "prompty")
     try:
+        if file.suffix == PROMPTY:
+            return load_prompty(file)
         parser = Parser(load_yaml(file))
     except ConfigError as error:
         raise FlowError(error.message, where=error.where, expected=error.expected, fix=error.fix) from error
-    if "entry" in parser.data:
-        raise _other_kind(file, "flex flow", parser.where("entry"))
+    if "entry" in parser.data or file.name in FLEX_FILES:
+        return load_flex(file, parser)
     return _load_dag(file, parser)
 
 
@@ -62,26 +70,24 @@ def find_flow_file(path: Path) -> Path:
     """
     path = path.resolve()
     if path.is_file():
-        if path.name in (*DAG_FILES, *FLEX_FILES) or path.suffix in {".prompty", ".yaml", ".yml"}:
+        if path.name in (*DAG_FILES, *FLEX_FILES) or path.suffix in {PROMPTY, ".yaml", ".yml"}:
             return path
-        raise FlowError("this file is not a flow", where=str(path), expected=", ".join((*DAG_FILES, *FLEX_FILES)))
+        raise FlowError(
+            "this file is not a flow", where=str(path), expected=", ".join((*DAG_FILES, *FLEX_FILES, "*.prompty"))
+        )
     if not path.is_dir():
         raise NotFound("there is no such flow", where=str(path), expected="a folder with flow.dag.yaml, or that file")
     found = [path / name for name in (*DAG_FILES, *FLEX_FILES) if (path / name).is_file()]
     if not found:
-        raise NotFound("this folder holds no flow", where=str(path), expected="flow.dag.yaml")
+        prompties = sorted(item.name for item in path.glob(f"*{PROMPTY}"))
+        fix = f"name the prompty you mean, such as {prompties[0]}" if prompties else None
+        raise NotFound(
+            "this folder holds no flow", where=str(path), expected="flow.dag.yaml or flow.flex.yaml", fix=fix
+        )
     if len(found) > 1:
         names = " and ".join(file.name for file in found)
         raise FlowError(f"this folder holds {names}", where=str(path), fix="name the file you mean, or remove one")
     return found[0]
-
-
-def _other_kind(file: Path, kind: str, where: str | None = None) -> FlowError:
-    return FlowError(
-        f"this is a {kind}: this version reads DAG flows",
-        where=where or str(file),
-        expected="a flow.dag.yaml with nodes and without entry",
-    )
 
 
 def _load_dag(file: Path, parser: Parser) -> Flow:

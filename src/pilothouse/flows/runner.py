@@ -17,16 +17,19 @@ from msgspec.structs import replace
 from opentelemetry import trace
 from opentelemetry.trace import Tracer
 
-from pilothouse.core.environment import export
+from pilothouse.core.environment import Environment, export
 from pilothouse.core.errors import NotFound, PilothouseError, nearest_hint
 from pilothouse.flows.cache import NodeCache
 from pilothouse.flows.dag.includes import code_digest, materialise
 from pilothouse.flows.dag.variants import chosen
+from pilothouse.flows.environment.references import resolved
+from pilothouse.flows.environment.variables import resolved_variables
+from pilothouse.flows.flex.entry import open_flex
 from pilothouse.flows.nodes.faults import own_fault
 from pilothouse.flows.nodes.modules import FlowModules
 from pilothouse.flows.nodes.opening import open_node, with_overrides
-from pilothouse.flows.nodes.variables import resolved_variables
 from pilothouse.flows.nodes.work import ModelLookup, NodeContext, Work
+from pilothouse.flows.prompty.opening import open_prompty
 from pilothouse.flows.recording import MetricSink
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult, NodeResult
 from pilothouse.flows.running.aggregation import aggregated_references, aggregation_inputs, completed_in_order
@@ -90,6 +93,7 @@ class FlowRunner:
         self._closing = ExitStack()
         self._guard = threading.Lock()
         self._opened: _Opened | None = None
+        self._sample: dict[str, Any] = {}
 
     # Opening
 
@@ -121,17 +125,37 @@ class FlowRunner:
         if self.flow.additional_includes:
             folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="pilothouse-flow-"))).resolve()
             materialise(self.flow, folder)
+        variables = resolved_variables(self.flow, self._models)
+        export(variables)
         context = NodeContext(
-            flow=self.flow, folder=folder, models=self._models, settings=self.settings, code=code_digest(self.flow)
+            flow=self.flow,
+            folder=folder,
+            models=self._models,
+            settings=self.settings,
+            code=code_digest(self.flow) if self.flow.kind != "prompty" else "",
+            environment=self._environment(variables),
         )
-        export(resolved_variables(self.flow, self._models))
         modules = FlowModules(folder)
         self._closing.callback(modules.close)
         with modules.resolving():
-            works = {node.name: open_node(node, context, modules) for node in self.flow.nodes}
+            works = self._works(context, modules)
+        self._sample = resolved(self.flow.sample, folder, context.environment, str(self.flow.path))
         if self._cache is None:
             works = {name: replace(work, cacheable=False) for name, work in works.items()}
         return works
+
+    def _works(self, context: NodeContext, modules: FlowModules) -> dict[str, Work]:
+        if self.flow.kind == "dag":
+            return {node.name: open_node(node, context, modules) for node in self.flow.nodes}
+        if self.flow.kind == "prompty":
+            return {node.name: open_prompty(node, context) for node in self.flow.nodes}
+        return open_flex(context, modules)
+
+    def _environment(self, variables: Mapping[str, str]) -> Environment:
+        if self.flow.kind == "dag":
+            return Environment({})
+        found = self._models.environment if self._models is not None else Environment.load(self.flow.folder)
+        return Environment({**found, **variables})
 
     def close(self) -> None:
         """Forget the flow's modules and files, and let idle threads end."""
@@ -220,7 +244,8 @@ class FlowRunner:
         return attempt.line_result()
 
     def _attempt(self, inputs: Mapping[str, Any], line_number: int) -> Attempt:
-        return Attempt(self._ready.lines, self._tracer, inputs, line_number, capture=self.settings.capture)
+        plan = self._ready.lines
+        return Attempt(plan, self._tracer, inputs or self._sample, line_number, capture=self.settings.capture)
 
     async def run_node(self, name: str, inputs: Mapping[str, Any]) -> NodeResult:
         """Run one node by itself.

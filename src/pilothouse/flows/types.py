@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from msgspec import Struct, field
 
@@ -24,6 +24,7 @@ ValueType = Literal[
 NodeType = Literal["llm", "prompt", "python", "custom_llm"]
 SourceType = Literal["code", "package", "package_with_prompt"]
 Api = Literal["chat", "completion"]
+Conversion = Literal["strict", "nullable", "none"]
 
 VALUE_TYPES: tuple[str, ...] = get_args(ValueType)
 NODE_TYPES: tuple[str, ...] = get_args(NodeType)
@@ -70,12 +71,28 @@ InputValue = LiteralValue | Reference
 
 
 class FlowInput(Struct, frozen=True, kw_only=True):
-    """A declared input; ``has_default`` is False for a missing or null default."""
+    """A declared input.
+
+    Attributes:
+        name: Its name.
+        type: What values are brought to.
+        default: What holds where nothing is given.
+        has_default: False for a missing or null default.
+        default_in_code: Whether the default is that of a Python parameter: an input that is not given is left out.
+        conversion: ``nullable``: null stays null; ``none``: values stay as they are, since nothing says their type.
+        description: For people.
+        enum: The values allowed, for people.
+        is_chat_input: Whether it is the user's message of a chat.
+        is_chat_history: Whether it is what was said before.
+        where: Its ``file:line``.
+    """
 
     name: str
     type: ValueType
     default: Any = None
     has_default: bool = False
+    default_in_code: bool = False
+    conversion: Conversion = "strict"
     description: str = ""
     enum: tuple[Any, ...] = ()
     is_chat_input: bool = False
@@ -187,6 +204,48 @@ class FlowEnvironment(Struct, frozen=True, kw_only=True):
     setup_sh: str | None = None
 
 
+class Prompty(Struct, frozen=True, kw_only=True):
+    """The model and the template of a prompty; references to the environment are resolved when it is opened.
+
+    Attributes:
+        dialect: ``v1`` is prompt flow's, ``v2`` Prompty's own.
+        api: ``chat`` or ``completion``.
+        type: Type of the connection that the file itself describes; empty where it does not.
+        configuration: Fields of that connection, by our names.
+        parameters: What is sent to the model beside the prompt, ``model`` included.
+        response: ``first``: the first answer; ``all``: the whole response.
+        template: The text behind the front matter.
+        line: Lines before it in the file.
+        where: ``file:line`` of the model.
+    """
+
+    dialect: Literal["v1", "v2"] = "v1"
+    api: Api = "chat"
+    type: str = ""
+    configuration: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    response: Literal["first", "all"] = "first"
+    template: str = ""
+    line: int = 0
+    where: str = ""
+
+
+class InitParameter(Struct, frozen=True, kw_only=True):
+    """A parameter of the class of a flex flow.
+
+    Attributes:
+        name: Its name.
+        type: The name of its type: that of a connection class, a model configuration, or a plain type.
+        has_default: Whether the class can be made without it.
+        where: ``file:line`` of what says so.
+    """
+
+    name: str
+    type: str = ""
+    has_default: bool = False
+    where: str = ""
+
+
 class Flow(Struct, frozen=True, kw_only=True):
     """A checked flow.
 
@@ -205,8 +264,11 @@ class Flow(Struct, frozen=True, kw_only=True):
         notes: What a reader of the file should know: things ignored, dropped or likely mistaken.
         type: ``standard``, ``evaluation``, ``chat`` or what else the file says.
         entry: ``module:name`` of a flex flow.
-        init: Arguments of a flex flow's class.
-        sample: Example inputs of a flex flow or prompty.
+        prompty: Model and template of a prompty.
+        init: Parameters of the class of a flex flow.
+        init_values: What they are given; references to the environment and to files are resolved when it is opened.
+        init_sample: What they are given where a run gives none of them.
+        sample: Inputs of a flex flow or prompty for a line that is given none.
     """
 
     kind: FlowKind = "dag"
@@ -229,7 +291,10 @@ class Flow(Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     entry: str | None = None
-    init: dict[str, Any] = field(default_factory=dict)
+    prompty: Prompty | None = None
+    init: dict[str, InitParameter] = field(default_factory=dict)
+    init_values: dict[str, LiteralValue] = field(default_factory=dict)
+    init_sample: dict[str, LiteralValue] = field(default_factory=dict)
     sample: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -238,9 +303,24 @@ class Flow(Struct, frozen=True, kw_only=True):
         return self.path.parent
 
     @property
+    def gives_all(self) -> bool:
+        """Whether its outputs are the items of what its one node gives, rather than references."""
+        return self.kind != "dag"
+
+    @property
     def has_aggregation(self) -> bool:
         """Whether some node runs once, after all lines."""
         return any(node.aggregation for node in self.nodes)
+
+    @property
+    def literals(self) -> tuple[Any, ...]:
+        """What stands in the file itself as inputs of nodes and arguments of a class: some name connections."""
+        values = [item for node in self.nodes for item in node.inputs.values()]
+        values += [*self.init_values.values(), *self.init_sample.values()]
+        found: list[Any] = [item.value for item in values if isinstance(item, LiteralValue)]
+        # A mapping of model settings may name its connection.
+        inner = [cast("dict[str, Any]", item).get("connection") for item in found if isinstance(item, dict)]
+        return (*found, *inner)
 
     def node(self, name: str) -> Node | None:
         """Return one node by its name."""

@@ -104,6 +104,11 @@ class ConnectionFolder:
         self._folder = folder
         self._environment = environment
 
+    @property
+    def environment(self) -> Environment:
+        """What references are resolved against."""
+        return self._environment
+
     def all(self) -> list[ConnectionSpec]:
         """Return every connection by name, the built-in ones included.
 

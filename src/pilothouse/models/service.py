@@ -12,6 +12,7 @@ from opentelemetry.trace import Tracer
 
 from pilothouse.core import plugins
 from pilothouse.core.canonical import digest_file
+from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConnectionFault
 from pilothouse.core.services import Services
 from pilothouse.models.client import ModelClient, Provider, ProviderContext, ProviderFactory
@@ -73,6 +74,11 @@ class ModelService:
             tracer=services.get(TracingService).tracer,
             capture=services.settings.section(TracingSettings).capture_content,
         )
+
+    @property
+    def environment(self) -> Environment:
+        """The project's variables, that references to the environment are resolved with."""
+        return self.files.environment
 
     def connections(self) -> list[ConnectionSpec]:
         """Return all connections by name, unresolved; `local` and `scripted` are always there."""

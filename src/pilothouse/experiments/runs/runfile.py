@@ -12,6 +12,7 @@ from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, load_yaml
 from pilothouse.experiments.runs.types import RunSpec
 from pilothouse.flows.dag.variants import parse_variant
+from pilothouse.flows.nodes.opening import INIT
 
 _IGNORED = ("resources", "identity", "runtime", "properties", "command")
 
@@ -24,7 +25,7 @@ class _RunFile(Struct, kw_only=True, forbid_unknown_fields=True):
     column_mapping: dict[str, Any] = field(default_factory=dict)
     variant: str | None = None
     variants: dict[str, str] = field(default_factory=dict)
-    connections: dict[str, dict[str, str]] = field(default_factory=dict)
+    connections: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment_variables: dict[str, Any] | str = field(default_factory=dict)
     name: str | None = None
     display_name: str | None = None
@@ -60,8 +61,6 @@ def load_run_file(path: Path, root: Path) -> tuple[RunSpec, list[str]]:
     """
     document = load_yaml(path)
     file = convert(document.data, _RunFile, where=document.where)
-    if file.init:
-        raise ConfigError("'init' belongs to flows with an 'entry'", where=document.where("init"))
     variants = {**(parse_variants([file.variant]) if file.variant else {}), **file.variants}
     ignored = [key for key in _IGNORED if getattr(file, key) is not None]
     spec = RunSpec(
@@ -71,7 +70,7 @@ def load_run_file(path: Path, root: Path) -> tuple[RunSpec, list[str]]:
         source_run=file.run,
         column_mapping=file.column_mapping,
         variants=variants,
-        connections=file.connections,
+        connections={**file.connections, **({INIT: file.init} if file.init else {})},
         environment_variables=_variables(file.environment_variables, document),
         name=file.name,
         display_name=file.display_name,

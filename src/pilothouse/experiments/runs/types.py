@@ -34,7 +34,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         source_run: Name, id or id prefix of a run whose outputs are the input (an evaluation).
         column_mapping: Flow input -> `${data.x}`, `${run.inputs.x}`, `${run.outputs.x}` or a literal.
         variants: Node -> variant id; nodes not named run their default variant.
-        connections: Node -> {parameter: value} that replaces the node's connection or deployment.
+        connections: Node -> {parameter: value} that replaces the node's connection or deployment; under ``init``,
+            arguments of the class of a flex flow.
         environment_variables: Set for the flow's code, over those that the flow names.
         name: A unique name; made from flow and time when absent.
         display_name: A name for people.
@@ -55,7 +56,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source_run: str | None = None
     column_mapping: dict[str, Any] = field(default_factory=dict)
     variants: dict[str, str] = field(default_factory=dict)
-    connections: dict[str, dict[str, str]] = field(default_factory=dict)
+    connections: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment_variables: dict[str, str] = field(default_factory=dict)
     name: str | None = None
     display_name: str | None = None

@@ -21,16 +21,20 @@ FLOW_KEYS = (
 class Parser:
     """Reads the entries of one document.
 
+    Args:
+        document: The document.
+        known: Its keys; empty for any.
+
     Attributes:
         folder: The flow's folder.
         tools: The legacy inline tools by name.
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, known: tuple[str, ...] = FLOW_KEYS) -> None:
         self._document = document
         self.folder: Path = document.path.parent
-        self.data = self.mapping((), FLOW_KEYS)
-        self.tools = self._legacy_tools()
+        self.data = self.mapping((), known)
+        self.tools = self._legacy_tools() if known == FLOW_KEYS else {}
 
     def where(self, *keys: Key) -> str:
         """Return ``file:line`` of an entry."""

@@ -57,6 +57,12 @@ def _pick(node: Node, node_variants: Mapping[str, NodeVariants], variants: Mappi
 
 def _check(flow: Flow, name: str, variant: str) -> None:
     node = flow.node(name)
+    if flow.kind != "dag":
+        raise FlowError(
+            f"a {flow.kind} flow has no variants: '{name}.{variant}' means nothing here",
+            where=str(flow.path),
+            fix="take the variant away, or write the flow as a graph of nodes",
+        )
     if node is None:
         raise FlowError(
             f"the flow has no node '{name}'",

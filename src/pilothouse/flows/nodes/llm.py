@@ -19,9 +19,10 @@ from pilothouse.flows.nodes.prompt import (
 from pilothouse.flows.nodes.work import Answer, Mode, ModelLookup, NodeContext, Work
 from pilothouse.flows.prompts.images import Image
 from pilothouse.flows.prompts.roles import split_messages
-from pilothouse.flows.types import Node
+from pilothouse.flows.prompts.templates import Template
+from pilothouse.flows.types import Api, Node
 from pilothouse.models.client import ModelClient, collect
-from pilothouse.models.types import ChatRequest, CompletionRequest, Connection, Message, ToolCall
+from pilothouse.models.types import ChatRequest, ChatResponse, CompletionRequest, Connection, Message, ToolCall
 
 # Fields of the request; every other parameter is put into its body as it is.
 _CHAT_FIELDS = frozenset(ChatRequest.__struct_fields__)
@@ -53,21 +54,15 @@ def open_llm(node: Node, context: NodeContext) -> Work:
     """
     template = node_template(node, context)
     name, models = model_connection(node, context)
-    caller = _Caller(node, models.connection(name), models.client(name))
+    caller = Caller(node.api, node.where, models.connection(name), models.client(name))
     constants = template_constants(node, template, context)
     models.check(name, caller.model(constants))
     from_flow = flow_inputs(node)
-    where = str(template.path)
 
     def prepare(inputs: dict[str, Any]) -> Call:
         parameters, variables = split_inputs(node.api, inputs)
-        images = images_in(variables)
-        if images:
-            variables = cast("dict[str, Any]", _lined(variables))
-        text, marks = render_shielded(template, variables, from_flow)
-        if node.api == "completion":
-            return caller.completion(marks.restore(text) if marks else text, parameters)
-        return caller.chat(split_messages(text, images=images, marks=marks, where=where), parameters)
+        prompt = rendered(node.api, template, variables, from_flow)
+        return caller.call(prompt, parameters)
 
     return Work(
         mode=Mode.LOOP,
@@ -109,17 +104,50 @@ def _lined(value: Any) -> Any:
     return value
 
 
-class _Caller:
-    """Makes requests of one node and reads the answers."""
+def rendered(
+    api: Api, template: Template, variables: dict[str, Any], from_flow: frozenset[str]
+) -> str | tuple[Message, ...]:
+    """Return the text of a completion or the messages of a chat.
 
-    def __init__(self, node: Node, connection: Connection, client: ModelClient) -> None:
-        self._node = node
+    Args:
+        api: Which of the two.
+        template: The template; empty lines before its first line that stand for what came before it are taken off.
+        variables: What it is rendered with.
+        from_flow: Those of them that come from outside and must not make a role marker.
+    """
+    images = images_in(variables)
+    if images:
+        variables = cast("dict[str, Any]", _lined(variables))
+    text, marks = render_shielded(template, variables, from_flow)
+    text = text[template.skipped :]
+    if api == "completion":
+        return marks.restore(text) if marks else text
+    return split_messages(text, images=images, marks=marks, where=str(template.path))
+
+
+class Caller:
+    """Makes requests of one node and reads the answers.
+
+    Args:
+        api: Chat or completion.
+        where: ``file:line`` of what sets the parameters.
+        connection: The way to the model.
+        client: Its client.
+    """
+
+    def __init__(self, api: Api, where: str, connection: Connection, client: ModelClient) -> None:
+        self._api: Api = api
+        self._where = where
         self._client = client
         self._connection = connection
         identity = connection.identity()
         self.identity = {key: value for key, value in identity.items() if key != "name"}
 
-    def chat(self, messages: tuple[Message, ...], inputs: dict[str, Any]) -> Call:
+    def call(self, prompt: str | tuple[Message, ...], inputs: dict[str, Any]) -> Call:
+        """Return the request for a prompt with parameters."""
+        return self._completion(prompt, inputs) if isinstance(prompt, str) else self._chat(prompt, inputs)
+
+    def _chat(self, messages: tuple[Message, ...], inputs: dict[str, Any]) -> Call:
         values, stream = self._parameters(inputs)
         # Both the older and the newer form: the newer wins, as in prompt flow.
         if "tools" in values:
@@ -129,29 +157,35 @@ class _Caller:
         request = ChatRequest(model=self.model(inputs), messages=messages, extra=extra, **fields)
         return Call(request=request, stream=stream)
 
-    def completion(self, prompt: str, inputs: dict[str, Any]) -> Call:
+    def _completion(self, prompt: str, inputs: dict[str, Any]) -> Call:
         # A completion is waited for as a whole: its text is the same.
         fields, extra = _divide(self._parameters(inputs)[0], _COMPLETION_FIELDS)
         return Call(request=CompletionRequest(model=self.model(inputs), prompt=prompt, extra=extra, **fields))
 
-    async def send(self, call: Call) -> Answer:
+    async def respond(self, call: Call) -> ChatResponse:
+        """Send a request and wait for the whole response."""
         request = call.request
         if isinstance(request, CompletionRequest):
-            response = await self._client.complete(request)
-        elif call.stream:
-            response = await collect(self._client.stream(request))
-        else:
-            response = await self._client.chat(request)
+            return await self._client.complete(request)
+        if call.stream:
+            return await collect(self._client.stream(request))
+        return await self._client.chat(request)
+
+    async def send(self, call: Call) -> Answer:
+        """Send a request and return the answer as an llm node gives it."""
+        request, response = call.request, await self.respond(call)
         wants_message = isinstance(request, ChatRequest) and bool(request.tools or request.functions)
         output = message_dict(response.message) if wants_message else response.text
-        return Answer(
-            output=output, usage=response.usage, provider=self._client.provider, model=response.model or request.model
-        )
+        return self.answer(output, call, response)
+
+    def answer(self, output: Any, call: Call, response: ChatResponse) -> Answer:
+        """Return an output with what it cost."""
+        model = response.model or call.request.model
+        return Answer(output=output, usage=response.usage, provider=self._client.provider, model=model)
 
     def _parameters(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        where = self._node.where
         made = {
-            name: parameter(self._node.api, name, value, where)
+            name: parameter(self._api, name, value, self._where)
             for name, value in inputs.items()
             if name not in MODEL_NAMES
         }

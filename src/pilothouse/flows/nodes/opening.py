@@ -16,6 +16,9 @@ from pilothouse.flows.nodes.python import open_python
 from pilothouse.flows.nodes.work import NodeContext, Work
 from pilothouse.flows.types import Flow, LiteralValue, Node
 
+INIT = "init"
+"""Under this name, overrides are the init arguments of a flex flow's class."""
+
 
 def open_node(node: Node, context: NodeContext, modules: FlowModules) -> Work:
     """Return the work of a node of any type.
@@ -49,6 +52,9 @@ def with_overrides(flow: Flow, connections: Mapping[str, Mapping[str, Any]]) -> 
         FlowError: for a node that the flow does not have.
     """
     names = [node.name for node in flow.nodes]
+    if INIT in connections and INIT not in names:
+        flow = _with_init(flow, connections[INIT])
+        connections = {name: values for name, values in connections.items() if name != INIT}
     for name in connections:
         if name not in names:
             raise FlowError(
@@ -57,6 +63,25 @@ def with_overrides(flow: Flow, connections: Mapping[str, Mapping[str, Any]]) -> 
                 expected=nearest_hint(name, names),
             )
     return replace(flow, nodes=tuple(_overridden(node, connections.get(node.name, {})) for node in flow.nodes))
+
+
+def _with_init(flow: Flow, given: Mapping[str, Any]) -> Flow:
+    if not flow.init:
+        raise FlowError(
+            "init arguments are given, but nothing is made of a class here",
+            where=str(flow.path),
+            expected="a flow whose entry is a class with parameters",
+        )
+    for name in given:
+        if name not in flow.init:
+            raise FlowError(
+                f"'{name}' is given for the class of the flow, which takes none of that name",
+                where=str(flow.path),
+                expected=nearest_hint(name, flow.init),
+            )
+    values = {name: LiteralValue(value=value, where=f"connections.{INIT}.{name}") for name, value in given.items()}
+    # As in prompt flow: the sample holds as a whole, or not at all.
+    return replace(flow, init_values={**flow.init_values, **values}, init_sample={})
 
 
 def _overridden(node: Node, values: Mapping[str, Any]) -> Node:

@@ -19,11 +19,19 @@ _IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """One parameter of a tool: ``annotation`` is its source text, empty when there is none."""
+    """One parameter of a tool.
+
+    Attributes:
+        name: Its name.
+        annotation: The source text of its annotation, empty when there is none.
+        has_default: Whether it may be left out.
+        default: Its default where that is a literal, else None.
+    """
 
     name: str
     annotation: str = ""
     has_default: bool = False
+    default: Any = None
 
 
 class ToolSignature(Struct, frozen=True, kw_only=True):
@@ -57,7 +65,7 @@ def read_tool(path: Path) -> ToolSignature:
             offered of prompt flow.
     """
     module = parse_python(path)
-    promptflow = _promptflow_line(module, path)
+    promptflow = promptflow_line(module, path)
     names = _tool_names(module)
     tools = list(_tools(module.body, names, None))
     if not tools:
@@ -94,7 +102,7 @@ def parse_python(path: Path) -> ast.Module:
         raise FlowError(f"this is not Python: {error}", where=str(path)) from error
 
 
-def _promptflow_line(module: ast.Module, path: Path) -> int | None:
+def promptflow_line(module: ast.Module, path: Path) -> int | None:
     """Return the first line that imports prompt flow, or None.
 
     Raises:
@@ -173,10 +181,10 @@ def _is_tool(decorator: ast.expr, names: frozenset[str]) -> bool:
 
 
 def _signature(function: Function, owner: ast.ClassDef | None) -> ToolSignature:
-    parameters = list(_parameters(function, is_method=owner is not None))
+    parameters = list(parameters_of(function, is_method=owner is not None))
     constructor = _constructor(owner) if owner is not None else None
     if constructor is not None:
-        parameters = [*_parameters(constructor, is_method=True), *parameters]
+        parameters = [*parameters_of(constructor, is_method=True), *parameters]
     return ToolSignature(
         name=function.name,
         owner=owner.name if owner is not None else None,
@@ -190,7 +198,8 @@ def _constructor(owner: ast.ClassDef) -> Function | None:
     return next((item for item in owner.body if isinstance(item, Function) and item.name == "__init__"), None)
 
 
-def _parameters(function: Function, *, is_method: bool) -> Iterator[Parameter]:
+def parameters_of(function: Function, *, is_method: bool) -> Iterator[Parameter]:
+    """Return the parameters that can be given by name; the first one of a method is its instance."""
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults: list[Any] = [_UNSET] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
@@ -198,7 +207,16 @@ def _parameters(function: Function, *, is_method: bool) -> Iterator[Parameter]:
     pairs += [(item, _UNSET if value is None else value) for item, value in _keyword_only(arguments)]
     for item, default in pairs:
         annotation = ast.unparse(item.annotation) if item.annotation is not None else ""
-        yield Parameter(name=item.arg, annotation=annotation, has_default=default is not _UNSET)
+        is_given = default is not _UNSET
+        value = _literal(default) if is_given else None
+        yield Parameter(name=item.arg, annotation=annotation, has_default=is_given, default=value)
+
+
+def _literal(default: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(default)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
 
 
 def _keyword_only(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:

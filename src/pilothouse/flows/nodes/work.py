@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from pilothouse.core.environment import Environment
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.flows.types import Flow
 from pilothouse.models.client import ModelClient
@@ -32,6 +33,15 @@ class ModelLookup(Protocol):
 
     def slots(self, name: str) -> int | None:
         """Return how many calls a connection serves at once; None where only the provider knows."""
+        ...
+
+    def open(self, connection: Connection) -> ModelClient:
+        """Return a client of a connection that stands in no file."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """The variables that references to the environment are resolved with."""
         ...
 
 
@@ -107,6 +117,7 @@ class NodeContext(Struct, frozen=True, kw_only=True):
         models: Where connections are found; None for flows that need none.
         settings: How flows are run.
         code: Digest of all Python files of the flow.
+        environment: What references to the environment mean; only flex flows and prompties have some.
     """
 
     flow: Flow
@@ -114,6 +125,7 @@ class NodeContext(Struct, frozen=True, kw_only=True):
     models: ModelLookup | None
     settings: FlowSettings
     code: str
+    environment: Environment = Environment({})
 
 
 def iterates(value: Any) -> bool:

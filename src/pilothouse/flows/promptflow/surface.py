@@ -41,7 +41,7 @@ _TRACING = {
     "ThreadPoolExecutorWithContext": f"{_OURS}.spans:ThreadPoolExecutorWithContext",
 }
 _CONFIGURATIONS = {
-    name: f"{_OURS}.configurations:{name}"
+    name: f"pilothouse.flows.flex.configurations:{name}"
     for name in ("AzureOpenAIModelConfiguration", "ModelConfiguration", "OpenAIModelConfiguration")
 }
 _SETTINGS = {name: f"{_OURS}.tools:{name}" for name in ("DynamicList", "InputSetting")}

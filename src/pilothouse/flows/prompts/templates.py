@@ -26,10 +26,13 @@ class Template:
         path: The file it came from.
         variables: What it reads from outside, in the order in which it names them.
         images: Those of them that stand as ``![image]({{x}})``.
+        skipped: Line breaks before its text, that keep its lines those of the file.
     """
 
-    def __init__(self, text: str, path: Path, *, sandbox: bool = True) -> None:
+    def __init__(self, text: str, path: Path, *, sandbox: bool = True, skipped: int = 0) -> None:
+        text = "\n" * skipped + text
         self.text = text
+        self.skipped = skipped
         self.path = path
         environment = _environment(sandbox)
         try:

@@ -197,7 +197,9 @@ class Line:
         constants = node.constants
         arguments = _copied(constants) if node.copied else constants.copy()
         for parameter, name in node.from_flow:
-            arguments[parameter] = self.inputs[name]
+            # Only an input whose default stands in the code may be missing.
+            if name in self.inputs:
+                arguments[parameter] = self.inputs[name]
         for item in node.from_nodes:
             if self.bypassed[item.slot]:
                 if not item.optional:
@@ -251,7 +253,16 @@ class Line:
         Raises:
             FlowError: when the path of a reference leads nowhere.
         """
+        if self.plan.gives_all:
+            return self._all_outputs()
         return {spec.name: self._output(spec) for spec in self.plan.outputs}
+
+    def _all_outputs(self) -> dict[str, Any]:
+        found: dict[str, Any] = recorded(self.outputs[0])
+        for name in self.plan.promised:
+            if name not in found:
+                self.notes.append(f"the output '{name}' is declared, but '{self.plan.nodes[0].name}' did not return it")
+        return found
 
     def _output(self, spec: OutputSpec) -> Any:
         value = spec.value

@@ -14,7 +14,7 @@ from pilothouse.core.errors import DataError
 from pilothouse.flows.nodes.literals import CONVERTERS
 from pilothouse.flows.nodes.work import Mode, Work
 from pilothouse.flows.prompts.images import load_image, load_images
-from pilothouse.flows.types import Activate, Flow, FlowInput, InputValue, LiteralValue, Node, Reference
+from pilothouse.flows.types import Activate, Flow, FlowInput, FlowOutput, InputValue, LiteralValue, Node, Reference
 from pilothouse.tracing import conventions
 
 _EXACT: dict[str, type] = {"string": str, "int": int, "double": float, "bool": bool}
@@ -80,6 +80,7 @@ class InputSpec(Struct, frozen=True, kw_only=True):
     type: str
     default: Any
     has_default: bool
+    default_in_code: bool
     exact: type | None
     convert: Callable[[Any], Any] | None
 
@@ -101,6 +102,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         roots: Places of the nodes that wait for nothing.
         inputs: Declared inputs.
         outputs: Declared outputs.
+        promised: Names of outputs that the first node is to give, where it gives them all.
+        gives_all: Whether a line's outputs are the items of what its first node gives, and ``outputs`` is empty.
         folder: Where files of images are looked for.
         can_bypass: Whether some node has an activate condition.
         has_images: Whether images may be among the values.
@@ -113,6 +116,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     roots: tuple[int, ...]
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
+    gives_all: bool
+    promised: tuple[str, ...] = ()
     folder: Path
     can_bypass: bool
     has_images: bool
@@ -134,6 +139,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         for spec in self.inputs:
             if spec.name in given:
                 value = given[spec.name]
+            elif spec.default_in_code:
+                continue
             elif spec.has_default:
                 value = deepcopy(spec.default)
             else:
@@ -147,7 +154,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         return (self._with_images(values), values) if self.has_images else (values, values)
 
     def _with_images(self, values: dict[str, Any]) -> dict[str, Any]:
-        types = {spec.name: spec.type for spec in self.inputs}
+        types = {spec.name: spec.type for spec in self.inputs if spec.name in values}
         return {
             name: load_image(value, self.folder) if types[name] == "image" else load_images(value, self.folder)
             for name, value in values.items()
@@ -203,7 +210,9 @@ def _plan(flow: Flow, nodes: Sequence[Node], works: Mapping[str, Work], alone: b
         nodes=chained,
         roots=tuple(node.index for node in chained if not node.dependencies),
         inputs=tuple(map(_input, flow.inputs.values())),
-        outputs=tuple(_output(name, output.reference, slots) for name, output in flow.outputs.items()),
+        outputs=() if flow.gives_all else tuple(_output(key, item, slots) for key, item in flow.outputs.items()),
+        gives_all=flow.gives_all,
+        promised=tuple(flow.outputs) if flow.gives_all else (),
         folder=flow.folder,
         can_bypass=any(node.activate is not None for node in nodes),
         has_images=flow.message_format != "basic" or any(item.type == "image" for item in flow.inputs.values()),
@@ -261,12 +270,21 @@ def _input(declared: FlowInput) -> InputSpec:
         type=declared.type,
         default=default,
         has_default=declared.has_default or declared.is_chat_history,
+        default_in_code=declared.default_in_code,
         exact=_EXACT.get(declared.type),
-        convert=CONVERTERS.get(declared.type),
+        convert=_conversion(declared),
     )
 
 
-def _output(name: str, value: InputValue, slots: Mapping[str, int]) -> OutputSpec:
+def _conversion(declared: FlowInput) -> Callable[[Any], Any] | None:
+    convert = CONVERTERS.get(declared.type)
+    if convert is None or declared.conversion == "none":
+        return None
+    return convert if declared.conversion == "strict" else lambda value: None if value is None else convert(value)
+
+
+def _output(name: str, output: FlowOutput, slots: Mapping[str, int]) -> OutputSpec:
+    value = output.reference
     slot = slots.get(value.name) if isinstance(value, Reference) and value.source == "node" else None
     return OutputSpec(name=name, value=value, slot=slot)
 

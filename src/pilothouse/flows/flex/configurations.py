@@ -1,4 +1,4 @@
-"""Prompt flow's model configurations: which model, and how it is reached."""
+"""Model configurations, which classes of flex flows take in place of a connection: prompt flow's classes and fields."""
 
 from __future__ import annotations
 
@@ -68,3 +68,20 @@ def _one_way(connection: str | None, *others: str | None) -> None:
             f"a model configuration names the connection '{connection}' and an address or key as well",
             fix="give one of the two",
         )
+
+
+CONFIGURATIONS: dict[str, type] = {
+    "AzureOpenAIModelConfiguration": AzureOpenAIModelConfiguration,
+    "OpenAIModelConfiguration": OpenAIModelConfiguration,
+}
+"""By name: annotations and YAML name them so."""
+
+FROM_CONNECTION: dict[str, dict[str, str]] = {
+    "AzureOpenAIModelConfiguration": {
+        "azure_endpoint": "api_base",
+        "api_version": "api_version",
+        "api_key": "api_key",
+    },
+    "OpenAIModelConfiguration": {"base_url": "base_url", "api_key": "api_key", "organization": "organization"},
+}
+"""Field of a configuration -> field of the connection that it names."""

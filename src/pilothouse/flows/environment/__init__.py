@@ -1,0 +1,1 @@
+"""What a flow takes from its surroundings: variables, files, and what it sets for its own code."""

@@ -1,0 +1,1 @@
+"""Flex flows: a Python function or class as a whole flow."""
