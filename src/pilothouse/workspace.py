@@ -23,6 +23,7 @@ from pilothouse.core.storage.settings import StorageSettings
 from pilothouse.core.storage.sql import Database
 
 STATE = ".pilothouse"
+SQLITE = "sqlite:///"
 
 T = TypeVar("T")
 
@@ -90,8 +91,15 @@ class Workspace:
         return None
 
     def _database(self) -> Database:
-        url = self.settings.section(StorageSettings).database
-        database = Database(self.environment.expand(url)) if url else Database.at(self.state / "pilothouse.db")
+        url = self.environment.expand(self.settings.section(StorageSettings).database or "")
+        file = url.removeprefix(SQLITE)
+        if not url:
+            database = Database.at(self.state / "pilothouse.db")
+        elif url != file and not file.startswith(("/", ":memory:")):
+            # Of the project, whatever folder the command was typed in.
+            database = Database.at(self.root / file)
+        else:
+            database = Database(url)
         database.upgrade()
         return database
 

@@ -9,8 +9,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Where rows are kept.
 
     Attributes:
-        database: A database URL, ``postgresql://user:${env:DB_PASSWORD}@host:5432/name`` or ``sqlite:///file``; by
-            default a SQLite file in the project's state folder.
+        database: A database URL, ``postgresql://user:${env:DB_PASSWORD}@host:5432/name`` or ``sqlite:///file`` (a
+            relative one is of the project); by default a SQLite file in the project's state folder.
     """
 
     database: str | None = None
