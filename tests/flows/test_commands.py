@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from opentelemetry.trace import NoOpTracer
 
 from pilothouse.core.errors import DataError, FlowError, NotFound, UserError
-from pilothouse.flows.commands import flow
+from pilothouse.flows.commands.commands import flow
 from pilothouse.flows.library import find_flows, locate
 from pilothouse.flows.service import FlowService, version_name
 from pilothouse.models.service import ModelService

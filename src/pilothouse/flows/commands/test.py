@@ -1,0 +1,83 @@
+"""`flow test`: one flow, or one node of it, on one input."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from pilothouse.core.errors import DataError
+from pilothouse.core.services import Services
+from pilothouse.core.terminal import emit_json
+from pilothouse.flows.commands.inputs import check_rows, pair, read_rows
+from pilothouse.flows.commands.options import json_option, variant_option
+from pilothouse.flows.commands.printing import line_data, print_aggregation, print_line, print_notes, tell_node
+from pilothouse.flows.dag.variants import parse_variant
+from pilothouse.flows.library import locate
+from pilothouse.flows.loader import load_flow
+from pilothouse.flows.nodes.opening import INIT
+from pilothouse.flows.project import project_runner
+from pilothouse.flows.runner import FlowRunner
+from pilothouse.models.service import ModelService
+
+
+@click.command()
+@click.argument("path")
+@click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--inputs", multiple=True, metavar="KEY=VALUE|FILE", help="An input, or a .json or .jsonl file of them.")
+@click.option("--init", multiple=True, metavar="KEY=VALUE", help="An argument of the class of a flex flow.")
+@click.option("--node", help="Run this node alone; inputs are then named node.output or inputs.name.")
+@variant_option
+@json_option
+@click.pass_obj
+def test(
+    services: Services,
+    path: str,
+    pairs: Sequence[str],
+    inputs: Sequence[str],
+    init: Sequence[str],
+    node: str | None,
+    variants: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Run a flow, or one node of it, on one input and show what every node did."""
+    tried = load_flow(locate(services.root, path))
+    rows = read_rows([*inputs, *pairs])
+    if node is None:
+        check_rows(tried, rows)
+    made_of = {INIT: dict(map(pair, init))} if init else None
+    runner = project_runner(services, tried, variants=dict(map(parse_variant, variants)), connections=made_of)
+    # Tools that open files by relative names find them, as in prompt flow.
+    with contextlib.chdir(tried.folder):
+        is_well = asyncio.run(_test(services, runner, rows, node, as_json=as_json))
+    if not is_well:
+        raise click.exceptions.Exit(1)
+
+
+async def _test(
+    services: Services, runner: FlowRunner, rows: list[dict[str, Any]], node: str | None, *, as_json: bool
+) -> bool:
+    try:
+        async with runner:
+            if node is not None:
+                return tell_node(await runner.run_node(node, rows[0]), is_json=as_json)
+            lines = [await runner.run_line(row, line_number=number) for number, row in enumerate(rows)]
+            made = await runner.aggregate(lines) if runner.flow.has_aggregation else None
+    finally:
+        await services.get(ModelService).aclose()
+    for line in lines:
+        if line.error is not None and line.error.type == DataError.__name__ and not line.nodes:
+            raise DataError(line.error.message)
+    if as_json:
+        found = [line_data(line) for line in lines]
+        emit_json({"flow": runner.flow.name, "lines": found, "aggregation": made})
+    else:
+        for line in lines:
+            print_line(line)
+        if made is not None:
+            print_aggregation(made)
+        print_notes([*runner.flow.notes, *dict.fromkeys(note for line in lines for note in line.notes)])
+    return all(line.status == "completed" for line in lines) and (made is None or made.error is None)
