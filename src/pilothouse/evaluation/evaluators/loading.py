@@ -18,15 +18,19 @@ from pilothouse.evaluation.evaluators.sources import digest_of_source
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.flows.nodes.faults import user_code_error
 from pilothouse.flows.nodes.modules import FlowModules
+from pilothouse.flows.nodes.work import ModelLookup
 
 GROUP = "evaluators"
 _FLOW_OPTIONS = {"variants", "connections"}
 
 
-def load_evaluator(spec: EvaluatorSpec, root: Path, open_flow: OpenFlow) -> Evaluator:
+def load_evaluator(
+    spec: EvaluatorSpec, root: Path, open_flow: OpenFlow, models: ModelLookup | None = None
+) -> Evaluator:
     """Return the evaluator that ``spec`` asks for.
 
-    ``file.py:Name`` is Python; a name is a built-in (``./name`` is a path); any other existing path is a flow.
+    ``file.py:Name`` is Python; a name is a built-in (``./name`` is a path); any other existing path is a flow. A
+    built-in that asks models has ``from_spec(spec, models)``.
 
     Raises:
         NotFound: when there is no such built-in, file, name in the file, or flow.
@@ -40,6 +44,8 @@ def load_evaluator(spec: EvaluatorSpec, root: Path, open_flow: OpenFlow) -> Eval
         return _from_python(spec, _named(_imported(path, spec), symbol, path, spec), path)
     if spec.source in plugins.names(GROUP):
         target = plugins.load(GROUP, spec.source)
+        if hasattr(target, "from_spec"):
+            return _of_models(spec, target, models)
         source = inspect.getsourcefile(target)
         return _from_python(spec, target, Path(source) if source else None)
     if (root / spec.source).exists() and not spec.source.endswith(".py"):
@@ -49,6 +55,14 @@ def load_evaluator(spec: EvaluatorSpec, root: Path, open_flow: OpenFlow) -> Eval
         where=spec.where,
         expected="a built-in's name, 'path/to/file.py:Name', or the path of a flow",
     )
+
+
+def _of_models(spec: EvaluatorSpec, target: Any, models: ModelLookup | None) -> Evaluator:
+    """Return an evaluator that asks models: it is built with the way to them."""
+    if models is None:
+        raise ConfigError(f"the evaluator '{spec.name}' asks models, but no models are at hand here", where=spec.where)
+    evaluator: Evaluator = target.from_spec(spec, models)
+    return evaluator
 
 
 def _imported(path: Path, spec: EvaluatorSpec) -> ModuleType:
