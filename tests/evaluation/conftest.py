@@ -19,6 +19,13 @@ power of the paired t-test          statsmodels TTestPower
 power of McNemar's exact test       sum over the trinomial, with scipy.stats.binomtest
 accuracy, precision, recall, F1     sklearn.metrics.precision_recall_fscore_support, accuracy_score
 confusion matrix, log loss          sklearn.metrics.confusion_matrix, log_loss
+BLEU, chrF, TER                     sacrebleu's corpus_score and sentence_score
+ROUGE                               rouge-score
+METEOR                              NLTK's own stages put together
+word and character error rate       jiwer
+precision@k ... nDCG, MAP, MRR      trec_eval (pytrec-eval)
+kappa                               sklearn.metrics.cohen_kappa_score
+Krippendorff's alpha                the figures published with his example
 ==================================  =====================================================================
 
 What has no closed oracle is simulated: `simulations.py`.

@@ -18,6 +18,8 @@ import numpy as np
 
 from pilothouse.evaluation.compare import compare, compare_runs
 from pilothouse.evaluation.metrics.classification import statistic
+from pilothouse.evaluation.metrics.sums import STATISTICS
+from pilothouse.evaluation.statistics.agreement import true_rate
 from pilothouse.evaluation.statistics.bootstrap import bootstrap
 from pilothouse.evaluation.statistics.intervals import mean_interval, paired_rate_interval, quantile_interval, wilson
 from pilothouse.evaluation.statistics.power import detectable_mean_difference, detectable_rate_difference
@@ -167,6 +169,34 @@ def clusters_err(count: int, size: int) -> Trial:
     return trial
 
 
+def true_rate_covers(n: int, truth: float, sensitivity: float, specificity: float, labelled_: int) -> Trial:
+    """Verdicts of a fallible judge, calibrated on as many things of either kind."""
+    said = truth * sensitivity + (1 - truth) * (1 - specificity)
+
+    def trial(rng: np.random.Generator) -> bool:
+        hits, rejections = (int(rng.binomial(labelled_, rate)) for rate in (sensitivity, specificity))
+        _, interval = true_rate(
+            int(rng.binomial(n, said)), n, sensitivity=(hits, labelled_), specificity=(rejections, labelled_)
+        )
+        return _covers(interval, truth)
+
+    return trial
+
+
+def corpus_ratio_covers(n: int) -> Trial:
+    """Bootstrap interval of an error rate over texts of unequal length; longer texts have more errors a word."""
+    truth = 0.1 + 0.004 * (2 * 77 + 1) / 3  # sum of squares over sum of 1 .. 77
+
+    def trial(rng: np.random.Generator) -> bool:
+        words = rng.integers(1, 78, size=n)
+        errors = rng.binomial(words, 0.1 + 0.004 * words)
+        units = np.stack([errors, words], axis=1).astype(float)
+        found = bootstrap(*distinct(units), STATISTICS["ratio"], resamples=400)
+        return _covers(found.interval, truth)
+
+    return trial
+
+
 def mcnemar_finds(n: int, discordance: float) -> Trial:
     delta = detectable_rate_difference(n, discordance)
     assert delta is not None
@@ -206,6 +236,13 @@ SIMULATIONS = (
     Simulation("coverage: percentile accuracy, n=150", figure_covers("accuracy", 150, "percentile"), 500, 0.92, 0.965),
     Simulation("coverage: BCa macro-F1, n=150", figure_covers("macro_f1", 150, "bca"), 500, 0.92, 0.965),
     Simulation("coverage: percentile macro-F1, n=150", figure_covers("macro_f1", 150, "percentile"), 500, 0.91, 0.965),
+    Simulation("coverage: BCa error rate of a corpus, n=100", corpus_ratio_covers(100), 400, 0.92, 0.965),
+    Simulation(
+        "coverage: true rate, 20 %, judge 0.9/0.85", true_rate_covers(300, 0.2, 0.9, 0.85, 100), 2000, 0.94, 0.98
+    ),
+    Simulation(
+        "coverage: true rate, 3 %, judge 0.8/0.95", true_rate_covers(500, 0.03, 0.8, 0.95, 60), 2000, 0.94, 0.99
+    ),
     Simulation("false alarms: accuracy, 3 variants, Holm, n=60", family_errs(60, 0.7), 120, 0.0, 0.05),
     Simulation("false alarms: macro-F1, n=80", macro_f1_errs(80), 150, 0.0, 0.05),
     Simulation("false alarms: median latency, n=60", latency_errs(60), 150, 0.0, 0.055),

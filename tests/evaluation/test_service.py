@@ -12,7 +12,7 @@ import pytest
 
 from pilothouse.core.errors import ConfigError, NotFound, StorageError
 from pilothouse.evaluation.aggregate import estimate
-from pilothouse.evaluation.evaluators.builtin import Classification
+from pilothouse.evaluation.evaluators.builtin.basics import Classification
 from pilothouse.evaluation.evaluators.calls import CallableEvaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluationResult, EvaluationRow, EvaluatorSpec, ScoredRow

@@ -58,7 +58,7 @@ def estimates(
 
 def value_of(metric: Metric, entries: Sequence[Entry]) -> float:
     """Return the figure itself, of at least one entry."""
-    if metric.kind == "labels":
+    if metric.kind in {"labels", "sums"}:
         return units_of(metric, [entries], None).values()[0]
     if metric.kind == "quantile":
         return float(np.quantile(values(entries), quantile_of(metric)))
@@ -88,13 +88,14 @@ def _uncertainty(metric: Metric, entries: Sequence[Entry], groups: IntArray | No
             return _of_mean(metric, entries, groups, how)
         case "quantile":
             return _of_quantile(metric, entries, groups, how)
-        case "labels":
+        case "labels" | "sums":
             units = units_of(metric, [entries], groups)
             found = bootstrap(
                 units.joined, units.counts, units.statistic, level=how.level, resamples=how.resamples, seed=how.seed
             )
             few = f"fewer than {_FEW_ROWS} rows: the interval is rough" if len(entries) < _FEW_ROWS else None
-            one = "one class only" if len({entry.pair.truth for entry in entries}) == 1 else None
+            is_one = metric.kind == "labels" and len({entry.pair.truth for entry in entries}) == 1
+            one = "one class only" if is_one else None
             return found.interval, joined(one, found.note, few)
 
 

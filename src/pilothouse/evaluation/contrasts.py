@@ -7,6 +7,7 @@ rate       McNemar, exact                  Tango's score                       e
 mean       paired permutation              paired BCa bootstrap                power of the paired t-test
 quantile   paired bootstrap                paired percentile bootstrap         from the bootstrap's error
 labels     paired permutation              paired BCa bootstrap                from the bootstrap's error
+sums       paired permutation              paired BCa bootstrap                from the bootstrap's error
 =========  ==============================  ==================================  ==============================
 
 With clusters whole clusters are swapped and drawn (a rate then has a clustered t interval). A mean over fewer than 20
@@ -59,7 +60,7 @@ def findings(metric: Metric, pairs: Pairs, how: Procedure, alpha: float) -> Find
             return _of_mean(metric, pairs, how, alpha)
         case "quantile":
             return _of_quantile(metric, pairs, how, alpha)
-        case "labels":
+        case "labels" | "sums":
             return _of_units(_units(metric, pairs), how, alpha)
 
 

@@ -3,12 +3,13 @@
 A row enters with the value of its ``ok`` score. Of the others:
 
 - a row that names its true label but has no readable prediction counts as wrong (a label pair without prediction);
+- a row whose evaluator says what an empty answer adds to its sums counts as an empty answer;
 - a row that failed before it could be judged counts as the metric's ``worst`` value, where it has one: an accuracy
   over survivors alone would reward a variant for failing on hard rows;
 - everything else (the evaluator itself failed or abstained) does not enter.
 
-What is counted and what is left out is kept by row and shown beside each figure. ``failures="exclude"`` leaves both
-of the first out as well: complete cases.
+What is counted and what is left out is kept by row and shown beside each figure. ``failures="exclude"`` leaves all
+three out as well: complete cases.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Entry(NamedTuple):
     pair: LabelPair
     cluster: str | None
     reason: str | None
+    sums: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -82,7 +84,10 @@ def _entry(metric: Metric, row: ScoredRow, failures: Failures) -> Entry | str:
         right = float(score.labels.prediction == score.labels.truth)
         if reason is None or failures == "worst":
             return Entry(right, score.labels, row.cluster, reason)
-    elif metric.kind == "labels":
+    elif metric.kind == "sums" and score.sums:
+        if reason is None or failures == "worst":
+            return Entry(0.0, _NO_LABELS, row.cluster, reason, score.sums)
+    elif metric.kind in {"labels", "sums"}:
         return reason or "missing"
     elif reason is None:
         if metric.category is not None:

@@ -16,6 +16,7 @@ from pilothouse.evaluation.evaluators.flow import OpenFlow, flow_opener
 from pilothouse.evaluation.evaluators.loading import load_evaluator
 from pilothouse.evaluation.session import EvaluationSession
 from pilothouse.evaluation.types import EvaluationResult, EvaluationRow, EvaluatorSpec, ScoredRow
+from pilothouse.flows.nodes.work import ModelLookup
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.models.service import ModelService
 
@@ -25,15 +26,17 @@ CONCURRENCY = 32
 class EvaluationService:
     """Evaluators of a project, and evaluations with them."""
 
-    def __init__(self, *, root: Path, open_flow: OpenFlow) -> None:
+    def __init__(self, *, root: Path, open_flow: OpenFlow, models: ModelLookup | None = None) -> None:
         self._root = root
         self._open_flow = open_flow
+        self._models = models
 
     @classmethod
     def build(cls, services: Services) -> Self:
         """Return the service of a project; flows as evaluators find their models in the project's connections."""
-        opener = flow_opener(services.get(ModelService), services.settings.section(FlowSettings))
-        return cls(root=services.root, open_flow=opener)
+        models = services.get(ModelService)
+        opener = flow_opener(models, services.settings.section(FlowSettings))
+        return cls(root=services.root, open_flow=opener, models=models)
 
     def load(self, spec: EvaluatorSpec, arguments: Iterable[str] | None = None) -> Evaluator:
         """Return the evaluator that ``spec`` asks for; ``arguments`` are checked against what it takes.
@@ -41,7 +44,7 @@ class EvaluationService:
         Raises:
             NotFound, ConfigError, FlowError, UserCodeError: see `load_evaluator`.
         """
-        evaluator = load_evaluator(spec, self._root, self._open_flow)
+        evaluator = load_evaluator(spec, self._root, self._open_flow, self._models)
         if arguments is not None:
             evaluator.parameters.check(arguments, evaluator.name, spec.where)
         return evaluator

@@ -94,8 +94,8 @@ class EvaluationSession:
 
 def _upstream(evaluator: Evaluator, arguments: Mapping[str, Any], failure: ErrorInfo) -> Judged:
     error = ErrorInfo(type=UPSTREAM, message=f"{failure.type}: {failure.message}", node=failure.node)
-    labels = evaluator.labels_of_failed(arguments)
-    return Judged(scores=(Score(name=evaluator.name, state="error", error=error, labels=labels),), completed=False)
+    score = structs.replace(evaluator.unanswered(arguments), state="error", error=error)
+    return Judged(scores=(score,), completed=False)
 
 
 def _reason(scores: Sequence[Score]) -> str:

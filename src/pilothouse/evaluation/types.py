@@ -44,6 +44,8 @@ class Score(Struct, frozen=True, kw_only=True):
         evaluator: Name of the evaluator.
         evaluator_version: Digest of its source and options.
         labels: True and predicted label, where the score judges a classification.
+        sums: Parts of a figure that is made of their totals over rows, such as matched and all n-grams; see
+            `pilothouse.evaluation.metrics.sums`.
     """
 
     name: str = ""
@@ -54,6 +56,7 @@ class Score(Struct, frozen=True, kw_only=True):
     evaluator: str = ""
     evaluator_version: str = ""
     labels: LabelPair | None = None
+    sums: tuple[float, ...] = ()
 
     @property
     def failed_upstream(self) -> bool:
@@ -93,10 +96,10 @@ class Metric(Struct, frozen=True, kw_only=True):
         evaluator: The evaluator whose scores it reads.
         score: Name of those scores.
         kind: ``rate`` = share of true values; ``mean`` = mean of numbers; ``quantile`` = a quantile of numbers;
-            ``labels`` = a statistic of the confusion matrix.
+            ``labels`` = a statistic of the confusion matrix; ``sums`` = a statistic of sums over rows.
         category: For a ``rate`` of scores that are texts: the text whose share it is.
         quantile: Between 0 and 1, for the kind ``quantile``.
-        statistic: ``macro_f1`` and the like, for the kind ``labels``.
+        statistic: ``macro_f1`` and the like, for the kind ``labels``; ``bleu`` and the like, for the kind ``sums``.
         labels: The label set, for the kind ``labels``; empty = the labels that occur as truth.
         better: Which direction is an improvement.
         worst: The value of a row that failed before it could be judged; None = such rows are left out and counted.
@@ -107,7 +110,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     name: str
     evaluator: str = ""
     score: str = ""
-    kind: Literal["rate", "mean", "quantile", "labels"]
+    kind: Literal["rate", "mean", "quantile", "labels", "sums"]
     category: str | None = None
     quantile: float | None = None
     statistic: str | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pilothouse.evaluation.metrics.classification import encode, features, statistic
+from pilothouse.evaluation.metrics.sums import STATISTICS
 from pilothouse.evaluation.observations import Entry, label_set, values
 from pilothouse.evaluation.statistics.arrays import FloatArray, IntArray, Statistic
 from pilothouse.evaluation.statistics.resampling import distinct
@@ -49,10 +50,15 @@ def units_of(metric: Metric, sides: Sequence[Sequence[Entry]], groups: IntArray 
     """Return the units of one run, or of two runs over the same rows; with ``groups``, clusters are the units."""
     if metric.kind == "labels":
         return _label_units(metric, sides, groups)
-    columns = [np.stack([values(side), np.ones(len(side))], axis=1) for side in sides]
+    if metric.kind == "sums":
+        columns = [np.array([entry.sums for entry in side], dtype=np.float64) for side in sides]
+        figure = STATISTICS[metric.statistic or "ratio"]
+    else:
+        columns = [np.stack([values(side), np.ones(len(side))], axis=1) for side in sides]
+        figure = STATISTICS["ratio"]
     if groups is not None:
         columns = [_sums(column, groups) for column in columns]
-    return _distinct_units(columns, lambda sums: sums[:, 0] / sums[:, 1])
+    return _distinct_units(columns, figure)
 
 
 def _label_units(metric: Metric, sides: Sequence[Sequence[Entry]], groups: IntArray | None) -> Units:

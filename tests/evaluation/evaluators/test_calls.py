@@ -189,8 +189,8 @@ def test_aggregation_and_hooks() -> None:
     figures, faults = asyncio.run(run())
     assert figures == {"total": 7.0}
     assert set(faults) == {"bad", "worse"}
-    assert evaluator.labels_of_failed({"truth": "a"}) == LabelPair(truth="a", prediction=None)
-    assert evaluator.labels_of_failed({}) is None  # the hook itself fails: the label is not known
+    assert evaluator.unanswered({"truth": "a"}).labels == LabelPair(truth="a", prediction=None)
+    assert evaluator.unanswered({}).labels is None  # the hook itself fails: the label is not known
 
 
 @pytest.mark.parametrize(

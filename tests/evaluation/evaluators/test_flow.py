@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def load(root: Path, source: str = "judge", **options: Any) -> Evaluator:
+def load(root: Path, source: str = "./judge", **options: Any) -> Evaluator:
     spec = EvaluatorSpec(name="judge", source=source, options=options, where="experiment.yaml:3")
     return load_evaluator(spec, root, flow_opener(None, FlowSettings()))
 
@@ -77,6 +77,11 @@ def evaluate(root: Path, evaluator: Evaluator, rows: Sequence[EvaluationRow]) ->
 
 def row(id_: str, prediction: str, truth: str = "1") -> EvaluationRow:
     return EvaluationRow(id=id_, arguments={"judge": {"prediction": prediction, "truth": truth}})
+
+
+def test_a_flow_named_like_a_built_in_is_not_taken_for_it(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"both a built-in evaluator and a flow.*\n.*'\./judge'"):
+        load(folder.parent, "judge")
 
 
 def test_a_real_flow(folder: Path) -> None:

@@ -29,8 +29,8 @@ class CallableEvaluator:
     - ``metrics``: tuple of `Metric`, in place of the figures that its scores suggest;
     - ``inline = True``: it computes for microseconds only and is called on the event loop; all other synchronous
       callables run in threads;
-    - ``on_failure(arguments) -> LabelPair | None``: the true label of a row that failed upstream, so that the row
-      counts as wrong in its own class;
+    - ``on_failure(arguments) -> LabelPair | Score``: of a row that failed upstream the true label, so that the row
+      counts as wrong in its own class, or a score with the sums of an empty answer;
     - ``__aggregate__(results) -> dict[str, float]``: figures over what the calls returned, in the order of the rows.
     """
 
@@ -45,7 +45,7 @@ class CallableEvaluator:
         self._target = target
         self._inline = bool(getattr(target, "inline", False)) or _is_async(target)
         self._aggregate: Callable[..., Any] | None = getattr(target, "__aggregate__", None)
-        self._on_failure: Callable[..., LabelPair | None] | None = getattr(target, "on_failure", None)
+        self._on_failure: Callable[..., LabelPair | Score] | None = getattr(target, "on_failure", None)
         self._threads: ToolThreads | None = None
         self.aggregates = self._aggregate is not None
 
@@ -56,12 +56,12 @@ class CallableEvaluator:
             return Judged(scores=(Score(name=self.name, state="error", error=fault),), completed=False)
         return Judged(scores=scores_of(returned, self.name), returned=returned if self.aggregates else None)
 
-    def labels_of_failed(self, arguments: Mapping[str, Any]) -> LabelPair | None:
-        """Ask the target's ``on_failure``; without one, or when it fails itself, the label is not known."""
-        if self._on_failure is None:
-            return None
-        labels, _ = _attempt(self._on_failure, (arguments,), {})
-        return labels if isinstance(labels, LabelPair) else None
+    def unanswered(self, arguments: Mapping[str, Any]) -> Score:
+        """Ask the target's ``on_failure``; without one, or when it fails itself, nothing is known."""
+        known = _attempt(self._on_failure, (arguments,), {})[0] if self._on_failure is not None else None
+        if isinstance(known, LabelPair):
+            return Score(name=self.name, labels=known)
+        return Score(name=self.name, sums=known.sums) if isinstance(known, Score) else Score(name=self.name)
 
     async def aggregate(self, judged: Sequence[Judged]) -> Aggregated:
         """Call ``__aggregate__`` with what the completed calls returned."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from msgspec import Struct
 
 from pilothouse.core.errors import ConfigError, nearest_hint
-from pilothouse.evaluation.types import Direction, LabelPair, Metric, Score
+from pilothouse.evaluation.types import Direction, Metric, Score
 
 
 class Judged(Struct, frozen=True, kw_only=True):
@@ -88,8 +88,8 @@ class Evaluator(Protocol):
         """Judge one row; whatever the evaluator's code does, the answer is a state and never an exception."""
         ...
 
-    def labels_of_failed(self, arguments: Mapping[str, Any]) -> LabelPair | None:
-        """Return the true label of a row that failed before it could be judged, where the evaluator knows it."""
+    def unanswered(self, arguments: Mapping[str, Any]) -> Score:
+        """Return what is known of a row that failed before it could be judged: its true label, or its sums."""
         ...
 
     async def aggregate(self, judged: Sequence[Judged]) -> Aggregated:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pilothouse.evaluation.evaluators.calls import figures_of
 from pilothouse.evaluation.evaluators.evaluator import Aggregated, Judged, Parameters
 from pilothouse.evaluation.evaluators.returned import scores_of
-from pilothouse.evaluation.types import Direction, LabelPair, Metric, Score
+from pilothouse.evaluation.types import Direction, Metric, Score
 from pilothouse.flows.cache import NodeCache
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.nodes.work import ModelLookup
@@ -84,9 +84,9 @@ class FlowEvaluator:
         scores = scores_of(line.outputs or None, self.name, texts_are_categories=True)
         return Judged(scores=scores, returned=line if self.aggregates else None)
 
-    def labels_of_failed(self, arguments: Mapping[str, Any]) -> LabelPair | None:
-        """Return None: a flow does not say which of its inputs is the true label."""
-        return None
+    def unanswered(self, arguments: Mapping[str, Any]) -> Score:
+        """Return nothing but the name: a flow does not say which of its inputs is the true label."""
+        return Score(name=self.name)
 
     async def aggregate(self, judged: Sequence[Judged]) -> Aggregated:
         """Run the aggregation nodes over the lines that completed."""

@@ -10,27 +10,32 @@ from typing import Any
 
 from pilothouse.core import plugins
 from pilothouse.core.canonical import digest
-from pilothouse.core.errors import ConfigError, NotFound, nearest_hint
+from pilothouse.core.errors import ConfigError, NotFound, UserError, nearest_hint
 from pilothouse.evaluation.evaluators.calls import CallableEvaluator, parameters_of
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.evaluators.flow import FlowEvaluator, OpenFlow
 from pilothouse.evaluation.evaluators.sources import digest_of_source
 from pilothouse.evaluation.types import EvaluatorSpec
+from pilothouse.flows.loader import find_flow_file
 from pilothouse.flows.nodes.faults import user_code_error
 from pilothouse.flows.nodes.modules import FlowModules
+from pilothouse.flows.nodes.work import ModelLookup
 
 GROUP = "evaluators"
 _FLOW_OPTIONS = {"variants", "connections"}
 
 
-def load_evaluator(spec: EvaluatorSpec, root: Path, open_flow: OpenFlow) -> Evaluator:
+def load_evaluator(
+    spec: EvaluatorSpec, root: Path, open_flow: OpenFlow, models: ModelLookup | None = None
+) -> Evaluator:
     """Return the evaluator that ``spec`` asks for.
 
-    ``file.py:Name`` is Python; a name is a built-in (``./name`` is a path); any other existing path is a flow.
+    ``file.py:Name`` is Python; a name is a built-in (``./name`` is a path); any other existing path is a flow. A
+    built-in that asks models has ``from_spec(spec, models)``.
 
     Raises:
         NotFound: when there is no such built-in, file, name in the file, or flow.
-        ConfigError: when options or parameters do not fit.
+        ConfigError: when options or parameters do not fit, or a built-in's name is that of a flow too.
         FlowError: when the flow cannot be loaded.
         UserCodeError: when the file or the class raises.
     """
@@ -39,7 +44,10 @@ def load_evaluator(spec: EvaluatorSpec, root: Path, open_flow: OpenFlow) -> Eval
         path = root / file
         return _from_python(spec, _named(_imported(path, spec), symbol, path, spec), path)
     if spec.source in plugins.names(GROUP):
+        _refuse_namesake(spec, root)
         target = plugins.load(GROUP, spec.source)
+        if hasattr(target, "from_spec"):
+            return _of_models(spec, target, models)
         source = inspect.getsourcefile(target)
         return _from_python(spec, target, Path(source) if source else None)
     if (root / spec.source).exists() and not spec.source.endswith(".py"):
@@ -49,6 +57,31 @@ def load_evaluator(spec: EvaluatorSpec, root: Path, open_flow: OpenFlow) -> Eval
         where=spec.where,
         expected="a built-in's name, 'path/to/file.py:Name', or the path of a flow",
     )
+
+
+def _refuse_namesake(spec: EvaluatorSpec, root: Path) -> None:
+    """Refuse a built-in's name that a flow of the project has too: neither may be taken for the other.
+
+    Raises:
+        ConfigError: with the way to say which is meant.
+    """
+    try:
+        flow = find_flow_file(root / spec.source)
+    except UserError:
+        return
+    raise ConfigError(
+        f"'{spec.source}' is both a built-in evaluator and a flow of the project: {flow.name}",
+        where=spec.where,
+        fix=f"write './{spec.source}' for the flow, or rename its folder for the built-in",
+    )
+
+
+def _of_models(spec: EvaluatorSpec, target: Any, models: ModelLookup | None) -> Evaluator:
+    """Return an evaluator that asks models: it is built with the way to them."""
+    if models is None:
+        raise ConfigError(f"the evaluator '{spec.name}' asks models, but no models are at hand here", where=spec.where)
+    evaluator: Evaluator = target.from_spec(spec, models)
+    return evaluator
 
 
 def _imported(path: Path, spec: EvaluatorSpec) -> ModuleType:

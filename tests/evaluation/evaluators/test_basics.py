@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pilothouse.core.errors import ConfigError
-from pilothouse.evaluation.evaluators import builtin
+from pilothouse.evaluation.evaluators.builtin import basics as builtin
 from pilothouse.evaluation.evaluators.calls import CallableEvaluator
 from pilothouse.evaluation.types import LabelPair, Score
 
@@ -67,8 +67,8 @@ def test_a_truth_that_is_no_label_is_an_error(truth: Any) -> None:
 
 def test_a_failed_row_keeps_its_true_label() -> None:
     evaluator = CallableEvaluator("mine", builtin.Classification(), "v1")
-    assert evaluator.labels_of_failed({"truth": "spam"}) == LabelPair(truth="spam", prediction=None)
-    assert evaluator.labels_of_failed({}) is None
+    assert evaluator.unanswered({"truth": "spam"}).labels == LabelPair(truth="spam", prediction=None)
+    assert evaluator.unanswered({}).labels is None
 
 
 @pytest.mark.parametrize("labels", ["spam", [""], [None], [1.5]])

@@ -1,53 +1,17 @@
-"""The evaluators of the house; they enter by the entry points `pilothouse.evaluators`, as anyone's do."""
+"""Labels, short answers, latency and tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from pilothouse.core.errors import ConfigError, DataError
+from pilothouse.evaluation.evaluators.builtin.arguments import label_text, light, references_of
 from pilothouse.evaluation.figures import label_metrics
 from pilothouse.evaluation.metrics.log_loss import negative_log_likelihood
 from pilothouse.evaluation.metrics.text import best_token_f1
 from pilothouse.evaluation.metrics.text import exact_match as matches
 from pilothouse.evaluation.types import LabelPair, Metric, Score
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _light(*metrics: Metric) -> Callable[[F], F]:
-    """Mark a function that computes for microseconds only, with the figures it is for."""
-
-    def mark(function: F) -> F:
-        vars(function).update(inline=True, metrics=metrics)
-        return function
-
-    return mark
-
-
-def _references(truth: Any) -> list[str]:
-    """Return the accepted texts: one, or several in a list.
-
-    Raises:
-        DataError: for anything else, nothing at all included.
-    """
-    items = list(cast("Sequence[Any]", truth)) if isinstance(truth, list | tuple) else [truth]
-    texts = [text for item in items if (text := label_text(item)) is not None]
-    if not texts or len(texts) != len(items):
-        raise DataError(f"the reference is {truth!r}", expected="a text, or a list of texts that are all accepted")
-    return texts
-
-
-def label_text(value: Any) -> str | None:
-    """Return a label as text without white space around it; None for nothing, and for what is no label.
-
-    Texts and whole numbers are labels, ``true`` and ``false`` too; fractions, lists and dicts are not.
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | str):
-        return str(value).strip() or None
-    return None
 
 
 class ExactMatch:
@@ -65,7 +29,7 @@ class ExactMatch:
 
     def __call__(self, prediction: Any, truth: Any) -> Score:
         """Judge one row; no answer is a wrong one."""
-        references = _references(truth)
+        references = references_of(truth)
         answer = label_text(prediction)
         return Score(value=answer is not None and matches(answer, references, strict=self.strict))
 
@@ -117,13 +81,13 @@ class Classification:
         return label
 
 
-@_light(Metric(name="token_f1", kind="mean", worst=0.0, bounds=(0.0, 1.0)))
+@light(Metric(name="token_f1", kind="mean", worst=0.0, bounds=(0.0, 1.0)))
 def token_f1(prediction: Any, truth: Any) -> float:
     """Return F1 over the tokens of answer and reference, the best of a list of references; no answer is 0."""
-    return best_token_f1(label_text(prediction) or "", _references(truth))
+    return best_token_f1(label_text(prediction) or "", references_of(truth))
 
 
-@_light(Metric(name="log_loss", kind="mean", better="lower"))
+@light(Metric(name="log_loss", kind="mean", better="lower"))
 def log_loss(probabilities: Any, truth: Any) -> float:
     """Return -log of the probability of the true label; ``probabilities`` is a dict from label to probability."""
     label = label_text(truth)
@@ -137,7 +101,7 @@ def log_loss(probabilities: Any, truth: Any) -> float:
     )
 
 
-@_light(
+@light(
     Metric(name="latency_p50", kind="quantile", quantile=0.5, better="lower", unit="s"),
     Metric(name="latency_p95", kind="quantile", quantile=0.95, better="lower", unit="s"),
 )
@@ -146,7 +110,7 @@ def latency(duration: float | None) -> float | None:
     return duration
 
 
-@_light(Metric(name="tokens", kind="mean", better="lower", unit="tokens"))
+@light(Metric(name="tokens", kind="mean", better="lower", unit="tokens"))
 def tokens(input_tokens: int | None, output_tokens: int | None) -> int | None:
     """Return the tokens that went into and came out of the models of a row; unknown is not 0."""
     return None if input_tokens is None or output_tokens is None else input_tokens + output_tokens

@@ -1,0 +1,98 @@
+"""The evaluator `judge`: one question about every row, answered by one model or a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from msgspec import to_builtins
+
+from pilothouse.core.canonical import digest
+from pilothouse.core.errors import ConfigError
+from pilothouse.evaluation.evaluators.evaluator import Aggregated, Judged, Parameters
+from pilothouse.evaluation.judges.options import judge_options
+from pilothouse.evaluation.judges.panel import Panel, agreed
+from pilothouse.evaluation.judges.prompt import messages
+from pilothouse.evaluation.judges.reply import Reply
+from pilothouse.evaluation.judges.rubric import Rubric
+from pilothouse.evaluation.types import Direction, EvaluatorSpec, Metric, Score
+from pilothouse.flows.nodes.work import ModelLookup
+from pilothouse.flows.results import ErrorInfo
+
+UNCALIBRATED = "uncalibrated"
+"""What a judge says of itself until its verdicts were compared with people's."""
+
+
+class PromptJudge:
+    """A rubric over rows. Every argument that the experiment maps is shown to the judge under its name.
+
+    The score is the verdict: a boolean, or a level. Its evidence are all answers with their reasons.
+    """
+
+    def __init__(self, name: str, rubric: Rubric, panel: Panel, version: str, better: Direction = "higher") -> None:
+        self.name = name
+        self.version = version
+        self.better: Direction | dict[str, Direction] = better
+        self.parameters = Parameters(open=True)
+        self.metrics = (_metric(name, rubric, better),)
+        self.aggregates = False
+        self._rubric = rubric
+        self._panel = panel
+
+    @classmethod
+    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup) -> Self:
+        """Return the judge that an experiment asks for.
+
+        Raises:
+            ConfigError: for options that do not fit.
+            ConnectionFault: for a connection that is missing or incomplete.
+        """
+        options = judge_options(spec.options, spec.where)
+        rubric = options.rubric()
+        if rubric.kind == "pairwise":
+            raise ConfigError("a judge of single answers is not pairwise", fix="name the evaluator `pairwise`")
+        panel = options.seat(rubric, models)
+        better = spec.better if isinstance(spec.better, str) else spec.better.get(spec.name, "higher")
+        return cls(spec.name, rubric, panel, version_of(options, panel, messages(rubric, {})), better)
+
+    async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
+        """Ask about one row."""
+        replies = await self._panel.ask(messages(self._rubric, arguments))
+        found = agreed(replies, self._rubric)
+        evidence = {"answers": to_builtins(replies), "calibration": UNCALIBRATED}
+        score = score_of(self.name, found, evidence)
+        return Judged(scores=(score,), completed=score.state != "error")
+
+    def unanswered(self, arguments: Mapping[str, Any]) -> Score:
+        """Return nothing but the name."""
+        return Score(name=self.name)
+
+    async def aggregate(self, judged: Sequence[Judged]) -> Aggregated:
+        """Return nothing: every figure follows from the scores."""
+        return Aggregated(figures={}, faults={})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        return None
+
+
+def version_of(options: Any, panel: Panel, asked: Any) -> str:
+    """Return the digest of all that decides verdicts: the words that are sent, the options and the models."""
+    return digest([to_builtins(options, str_keys=True), panel.identity, to_builtins(asked)])
+
+
+def score_of(name: str, reply: Reply, evidence: Any) -> Score:
+    """Return a reply as a score."""
+    if reply.state == "error":
+        error = ErrorInfo(type="JudgeError", message=reply.reason)
+        return Score(name=name, state="error", error=error, evidence=evidence)
+    return Score(name=name, state=reply.state, value=reply.verdict, evidence=evidence)
+
+
+def _metric(name: str, rubric: Rubric, better: Direction) -> Metric:
+    values = [float(value) for value in rubric.verdicts.values()]
+    low, high = min(values), max(values)
+    kind = "rate" if rubric.kind == "binary" else "mean"
+    return Metric(name=name, kind=kind, better=better, worst=low if better == "higher" else high, bounds=(low, high))

@@ -1,0 +1,69 @@
+"""What a judge is made of, as an experiment's file says it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from pilothouse.core.structs import convert
+from pilothouse.evaluation.judges.panel import Panel, Seat
+from pilothouse.evaluation.judges.rubric import Example, Kind, Rubric
+from pilothouse.flows.nodes.work import ModelLookup
+
+
+class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of the evaluators `judge` and `pairwise`.
+
+    Attributes:
+        question: Asked of every row.
+        kind: ``binary`` or ``ordinal``.
+        levels: Of an ordinal rubric: level -> what earns it.
+        guidance: What to look at and what to leave aside.
+        examples: Rows that were judged rightly.
+        connection: The judge's connection; ``panel`` in its place names several judges.
+        model: Its model; the connection's own when empty.
+        panel: Several judges, whose verdicts are put together.
+        votes: Times each judge is asked about a row.
+        temperature: Of all judges.
+        timeout: Seconds an answer may take.
+    """
+
+    question: str
+    kind: Kind = "binary"
+    levels: dict[int, str] = field(default_factory=dict)
+    guidance: str = ""
+    examples: tuple[Example, ...] = ()
+    connection: str = ""
+    model: str = ""
+    panel: tuple[Seat, ...] = ()
+    votes: int = 1
+    temperature: float = 0.0
+    timeout: float = 120.0
+
+    def rubric(self) -> Rubric:
+        """Return what is asked."""
+        return Rubric(
+            question=self.question, kind=self.kind, levels=self.levels, guidance=self.guidance, examples=self.examples
+        )
+
+    def seat(self, rubric: Rubric, models: ModelLookup) -> Panel:
+        """Return the judges."""
+        one = (Seat(connection=self.connection, model=self.model),) if self.connection else ()
+        return Panel(
+            rubric,
+            self.panel or one,
+            models,
+            votes=self.votes,
+            temperature=self.temperature,
+            timeout=self.timeout,
+        )
+
+
+def judge_options(given: dict[str, Any], where: str | None) -> JudgeOptions:
+    """Return checked options.
+
+    Raises:
+        ConfigError: naming what is unknown, missing or of the wrong kind.
+    """
+    return convert(given, JudgeOptions, where=where or "options of a judge")

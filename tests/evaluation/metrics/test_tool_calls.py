@@ -1,0 +1,89 @@
+"""Tool calls and trajectories."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pilothouse.evaluation.metrics.tool_calls import Arguments, Call, agree, parse_call, trajectory
+
+
+def call(name: str, **arguments: Any) -> Call:
+    return Call(name=name, arguments=arguments)
+
+
+A, B, C = call("a", x=1), call("b"), call("c")
+
+
+@pytest.mark.parametrize(
+    ("made", "expected", "exact", "in_order", "any_order", "no_extra"),
+    [
+        ([A, B], [A, B], True, True, True, True),
+        ([B, A], [A, B], False, False, True, True),
+        ([A, C, B], [A, B], False, True, True, False),
+        ([A], [A, B], False, False, False, True),
+        ([A, A], [A], False, True, True, False),
+        ([], [], True, True, True, True),
+        ([A], [], False, True, True, False),
+    ],
+)
+def test_shapes(
+    made: list[Call], expected: list[Call], exact: bool, in_order: bool, any_order: bool, no_extra: bool
+) -> None:
+    found = trajectory(made, expected)
+    assert (found.exact, found.in_order, found.any_order, found.no_extra) == (exact, in_order, any_order, no_extra)
+
+
+def test_ratios() -> None:
+    found = trajectory([A, C, call("b", y=2)], [A, B])
+    assert (found.precision, found.recall, found.f1, found.arguments) == (1 / 3, 1 / 2, 2 / 5, 1 / 2)
+    nothing = trajectory([], [])
+    assert (nothing.precision, nothing.recall, nothing.f1, nothing.arguments) == (None, None, 1.0, None)
+
+
+def test_arguments_that_may_contain_are_matched_as_well_as_can_be() -> None:
+    """The greedy choice would give the only partner of the second call to the first."""
+    made = [call("t", a=1, b=2), call("t", a=1)]
+    assert trajectory(made, [call("t", a=1), call("t", b=2)], "contain").any_order
+
+
+calls = st.lists(
+    st.builds(call, st.sampled_from("ab"), x=st.sampled_from([1, 1.0, True, "1", [1], {"k": 1}])), max_size=4
+)
+
+
+@given(calls, calls, st.sampled_from(["equal", "ignore"]))
+def test_the_matching_is_the_largest(made: list[Call], expected: list[Call], how: Arguments) -> None:
+    best = max(
+        sum(agree(m, e, how) for m, e in zip(order, expected, strict=False))
+        for order in permutations([*made, *[call("none")] * max(0, len(expected) - len(made))])
+    )
+    found = trajectory(made, expected, how)
+    assert found.f1 == pytest.approx(2 * best / (len(made) + len(expected)) if made or expected else 1.0)
+
+
+def test_json_values_are_not_pythons() -> None:
+    assert not agree(call("a", x=1), call("a", x=True), "equal")
+    assert agree(call("a", x=1, y=[{"k": 2}]), call("a", y=[{"k": 2.0}], x=1.0), "equal")
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ({"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}, call("f", x=1)),
+        ({"name": "f", "arguments": {"x": 1}}, call("f", x=1)),
+        ({"name": "f", "arguments": ""}, call("f")),
+        ("f", call("f")),
+        ("", None),
+        ({"name": "f", "arguments": "{"}, None),
+        ({"name": "f", "arguments": "[1]"}, None),
+        ({"name": 1}, None),
+        (3, None),
+    ],
+)
+def test_forms_of_a_call(given_: Any, expected: Call | None) -> None:
+    assert parse_call(given_) == expected
