@@ -36,7 +36,7 @@ simulate: $(VENV)/.dev ## coverage, false alarms and power, at full size (2 minu
 lock: $(VENV)/.dev ## write the lock files anew
 	@$(PIP) install uv
 	@$(LOCK) --extra local --extra serve --output-file requirements/demo.txt pyproject.toml requirements/build.in
-	@$(LOCK) --extra local --extra postgres --extra serve --extra dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
+	@$(LOCK) --extra local --extra metrics --extra postgres --extra serve --extra dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist

@@ -74,7 +74,12 @@ def check_disk(services: Services) -> Iterator[Finding]:
 
 def check_extras(_services: Services) -> Iterator[Finding]:
     """Look at which optional parts are installed."""
-    for extra, module in (("local", "xllamacpp"), ("postgres", "psycopg")):
+    for extra, module in (
+        ("local", "xllamacpp"),
+        ("metrics", "sacrebleu"),
+        ("postgres", "psycopg"),
+        ("serve", "uvicorn"),
+    ):
         if find_spec(module) is not None:
             yield Finding(subject=f"extra {extra}", state="ok", says=f"{module} is installed")
         else:
