@@ -40,7 +40,7 @@ class FlowEntry(Struct, frozen=True, kw_only=True):
 
 def find_flows(root: Path) -> tuple[FlowEntry, ...]:
     """Return every flow below ``root``, those that cannot be read with the reason."""
-    return tuple(_entry(root, file) for file in _files(root))
+    return tuple(_entry(root, file) for file in flow_files(root))
 
 
 def locate(root: Path, reference: str) -> Path:
@@ -72,7 +72,8 @@ def _entry(root: Path, file: Path) -> FlowEntry:
         return FlowEntry(path=path, file=file, error=error)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def flow_files(folder: Path) -> Iterator[Path]:
+    """Return the file of every flow below ``folder``, none of them read."""
     inner: list[Path] = []
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -83,4 +84,4 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
     for path in inner:
         if not (path / _VIRTUAL_ENVIRONMENT).exists():
-            yield from _files(path)
+            yield from flow_files(path)

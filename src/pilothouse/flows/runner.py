@@ -162,8 +162,10 @@ class FlowRunner:
         if self.flow.kind == "dag":
             works: dict[str, Work] = {}
             for node in self.flow.nodes:
-                with problems:
-                    works[node.name] = open_node(node, context, modules)
+                # Only a flow whose problems are kept has nodes that could not be read: they have no source.
+                if node.source.path or node.source.tool:
+                    with problems:
+                        works[node.name] = open_node(node, context, modules)
             return works
         if self.flow.kind == "prompty":
             return {node.name: open_prompty(node, context) for node in self.flow.nodes}

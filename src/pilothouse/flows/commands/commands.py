@@ -6,6 +6,8 @@ import click
 
 from pilothouse.flows.commands import listing
 from pilothouse.flows.commands.test import test
+from pilothouse.flows.commands.tools import tools
+from pilothouse.flows.commands.validate import validate
 
 
 @click.group()
@@ -13,5 +15,5 @@ def flow() -> None:
     """Flows of the project: list, look at one, try it on an input."""
 
 
-for command in (listing.list_, listing.show, test):
+for command in (listing.list_, listing.show, test, tools, validate):
     flow.add_command(command)

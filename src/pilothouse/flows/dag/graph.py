@@ -15,7 +15,7 @@ def dependencies(node: Node) -> tuple[str, ...]:
 
 
 def ordered(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return the nodes so that each stands behind what it needs; otherwise in file order. A need that is not among them is no need.
+    """Return the nodes so that each stands behind what it needs of the others; otherwise in file order.
 
     Raises:
         FlowError: for a cycle, showing its path.
