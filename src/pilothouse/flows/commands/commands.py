@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pilothouse.flows.commands import listing
+from pilothouse.flows.commands.build import build
 from pilothouse.flows.commands.test import test
 from pilothouse.flows.commands.tools import tools
 from pilothouse.flows.commands.validate import validate
@@ -15,5 +16,5 @@ def flow() -> None:
     """Flows of the project: list, look at one, try it on an input."""
 
 
-for command in (listing.list_, listing.show, test, tools, validate):
+for command in (listing.list_, listing.show, test, validate, tools, build):
     flow.add_command(command)
