@@ -128,6 +128,11 @@ def trivial(side: Side, rows: int) -> dict[str, float]:
     }
 
 
+def short(side: Side) -> dict[str, float]:
+    """Measure a run that has next to nothing to do: what every run costs beside its rows."""
+    return {"run of 2 rows: CPU (s)": trivial(side, 2)["rows: CPU (s)"]}
+
+
 def waiting(side: Side, calls: int, port: int) -> dict[str, float]:
     """Measure rows of one model call of a second each."""
     with tempfile.TemporaryDirectory() as name:
@@ -171,6 +176,7 @@ def measure(found: list[Side], rows: int, calls: int, times: int) -> dict[str, d
         trivial(side, 2)
     turns(max(times, 3), starting)
     turns(times, lambda side: trivial(side, rows))
+    turns(times, short)
     with slow_endpoint(1.0) as port:
         turns(1, lambda side: waiting(side, calls, port))
     return {name: {figure: statistics.median(of) for figure, of in kept.items()} for name, kept in seen.items()}
