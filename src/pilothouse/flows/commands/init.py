@@ -103,7 +103,7 @@ def _refuse_flow(folder: Path) -> None:
 
 
 def _template(text: str) -> tuple[str, Path]:
-    parameter, path = pair(text)
+    parameter, path = pair(text, "--prompt-template")
     return parameter, Path(path)
 
 
