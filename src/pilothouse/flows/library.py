@@ -12,6 +12,9 @@ from pilothouse.flows.dag.includes import IGNORED
 from pilothouse.flows.loader import DAG_FILES, FLEX_FILES, PROMPTY, load_flow
 from pilothouse.flows.types import Flow
 
+BUILD = "pilothouse-build.json"
+"""The file by which a build is known; what is in a build are copies of flows."""
+
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 
 
@@ -83,5 +86,5 @@ def flow_files(folder: Path) -> Iterator[Path]:
         elif path.name in (*DAG_FILES, *FLEX_FILES) or path.suffix == PROMPTY:
             yield path
     for path in inner:
-        if not (path / _VIRTUAL_ENVIRONMENT).exists():
+        if not any((path / mark).exists() for mark in (_VIRTUAL_ENVIRONMENT, BUILD)):
             yield from flow_files(path)

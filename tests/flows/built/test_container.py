@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
@@ -223,3 +223,13 @@ def test_the_wheel_is_whole_and_runs(built: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.startswith(str(tmp_path / "site")), done.stderr
     assert "build" in done.stdout
+
+
+def test_the_lock_is_complete(built: Path) -> None:
+    pins = {Requirement(line).name for line in lock_lines(built)[1:]}
+    for name in pins:
+        for text in requires(name) or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                wanted = re.sub(r"[-_.]+", "-", requirement.name).lower()
+                assert wanted in pins, f"{name} needs {wanted}"

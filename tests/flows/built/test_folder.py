@@ -60,6 +60,7 @@ def test_the_variant_that_was_chosen_is_built_and_comments_stay(invoke: Invoke, 
     assert "# The team that answers." in text
     assert "# the one in production" in text
     assert "additional_includes" not in text
+    assert load_flow(output / "flow").name == "support"
 
 
 def test_nothing_secret_is_in_a_build_and_what_is_left_out_is_told(invoke: Invoke, tmp_path: Path) -> None:
@@ -168,9 +169,9 @@ def test_a_manifest_that_names_files_outside_removes_none_of_them(invoke: Invoke
     output = tmp_path / "built"
     invoke("build", "support", "--output", str(output))
     outside = write(tmp_path, {"outside.txt": "x"}) / "outside.txt"
-    said = json.loads((output / "build.json").read_text())
+    said = json.loads((output / "pilothouse-build.json").read_text())
     said["files"] |= {"../outside.txt": "0", str(outside): "0"}
-    (output / "build.json").write_text(json.dumps(said))
+    (output / "pilothouse-build.json").write_text(json.dumps(said))
     invoke("build", "support", "--output", str(output), "--force")
     assert outside.exists()
 
@@ -180,6 +181,8 @@ def test_a_build_inside_the_flow_does_not_hold_itself(invoke: Invoke, project: P
     for _ in range(2):
         invoke("build", "support", "--output", str(output))
     assert not any("built" in name for name in contents(output))
+    listed = json.loads(invoke("list", "--json").stdout)
+    assert [item["path"] for item in listed] == ["flows/support"]
 
 
 def test_a_disk_that_refuses_is_told_and_leaves_no_build(
@@ -195,7 +198,7 @@ def test_a_disk_that_refuses_is_told_and_leaves_no_build(
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StorageError):
         invoke("build", "support", "--output", str(tmp_path / "o"))
-    assert not (tmp_path / "o" / "build.json").exists()
+    assert not (tmp_path / "o" / "pilothouse-build.json").exists()
 
 
 def test_a_secret_in_the_flows_own_file_is_refused_with_its_line(invoke: Invoke, project: Path, tmp_path: Path) -> None:

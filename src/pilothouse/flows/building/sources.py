@@ -126,7 +126,14 @@ def _line(path: Path, word: str) -> str:
 
 def _changes(flow: Flow) -> list[str]:
     chosen = [f"{node}: {variant}" for node, variant in flow.variants.items() if _default(flow, node) != variant]
-    return [*(["additional_includes are laid in"] if flow.additional_includes else []), *chosen]
+    laid = ["additional_includes are laid in"] if flow.additional_includes else []
+    # The folder of a build is called `flow`, whatever the flow's own is called.
+    named = (
+        []
+        if parse_yaml(flow.path.read_text(encoding="utf-8-sig"), flow.path).data.get("name")
+        else ["it says its name"]
+    )
+    return [*laid, *named, *chosen]
 
 
 def _default(flow: Flow, node: str) -> str:
@@ -134,7 +141,7 @@ def _default(flow: Flow, node: str) -> str:
 
 
 def _settled(flow: Flow) -> str | None:
-    """Return the text of the flow's file with its includes taken out and its variants as defaults; None as it is.
+    """Return the text of the flow's file with its name, without includes, its variants as defaults; None as it is.
 
     Comments are kept where the file is written in blocks, which nearly all are.
     """
@@ -159,7 +166,11 @@ def _settled(flow: Flow) -> str | None:
         first = (document.line("additional_includes") or 1) - 1
         # An item of a list may stand as far left as its key.
         after = next((n for n in range(first + 1, len(lines)) if _TOP.match(lines[n])), len(lines))
-        del lines[first:after]
+        lines[first:after] = [""] * (after - first)
+    if "name" not in wanted:
+        wanted["name"] = flow.name
+        first = (document.line(next(iter(document.data))) or 1) - 1
+        lines[first] = f"name: {json.dumps(flow.name, ensure_ascii=False)}\n{lines[first]}"
     return same_data("".join(lines), wanted, flow.path)
 
 

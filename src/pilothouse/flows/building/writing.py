@@ -12,8 +12,8 @@ from pilothouse.core.canonical import digest_bytes, digest_file
 from pilothouse.core.errors import Conflict
 from pilothouse.core.storage.faults import disk_fault
 from pilothouse.flows.building.types import Build, Content
+from pilothouse.flows.library import BUILD
 
-MANIFEST: Final = "build.json"
 _EXECUTABLE: Final = frozenset({"start.sh"})
 
 
@@ -38,7 +38,7 @@ def write_build(build: Build, output: Path, facts: Mapping[str, Any], *, force: 
             raise Conflict("this file is not of the earlier build", where=str(output / name), fix="move it away")
     try:
         output.mkdir(parents=True, exist_ok=True)
-        (output / MANIFEST).unlink(missing_ok=True)
+        (output / BUILD).unlink(missing_ok=True)
         for name in earlier:
             _remove(output, name)
         for name, content in build.files.items():
@@ -52,10 +52,10 @@ def write_build(build: Build, output: Path, facts: Mapping[str, Any], *, force: 
                 place.chmod(place.stat().st_mode | 0o111)
         said = {"flow": build.name, "format": build.format, **facts, "files": _digests(build.files)}
         # Last: a folder without it is no whole build.
-        (output / MANIFEST).write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (output / BUILD).write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise disk_fault(error, output, "write the build") from error
-    return [*build.files, MANIFEST]
+    return [*build.files, BUILD]
 
 
 def _digests(files: Mapping[str, Content]) -> dict[str, str]:
@@ -94,7 +94,7 @@ def _earlier(output: Path, build: Build, *, force: bool) -> list[str]:
 
 def _manifest(output: Path) -> dict[str, Any] | None:
     try:
-        said: Any = json.loads((output / MANIFEST).read_text(encoding="utf-8"))
+        said: Any = json.loads((output / BUILD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(said, dict) or not isinstance(cast("dict[str, Any]", said).get("files"), dict):

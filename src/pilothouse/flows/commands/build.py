@@ -26,7 +26,7 @@ from pilothouse.flows.loader import load_flow
 _EXECUTABLE = "executable"
 
 
-@click.command()
+@click.command(short_help="Pack a flow to run elsewhere, or as a container.")
 @click.argument("path")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder to write.")
 @click.option(

@@ -1,4 +1,4 @@
-"""Flows of the project: list, look at one, try it on an input."""
+"""Flows of the project: start one, look at it, check it, try it, build it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from pilothouse.flows.commands.tools import tools
 from pilothouse.flows.commands.validate import validate
 
 
-@click.group()
+class _InOrder(click.Group):
+    """Lists its verbs in the order in which a flow's life goes through them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder)
 def flow() -> None:
-    """Flows of the project: list, look at one, try it on an input."""
+    """Flows of the project: start one, look at it, check it, try it, build it."""
 
 
-for command in (init, listing.list_, listing.show, test, validate, tools, build):
+for command in (init, listing.list_, listing.show, validate, test, build, tools):
     flow.add_command(command)

@@ -34,7 +34,7 @@ class _Wish(Struct, frozen=True, kw_only=True):
     model: str | None
 
 
-@click.command()
+@click.command(short_help="Write a new flow that runs at once.")
 @click.argument("name", required=False)
 @click.option("--flow", "folder", metavar="NAME", help="The folder of the flow; the same as the argument.")
 @click.option(
@@ -103,7 +103,7 @@ def _refuse_flow(folder: Path) -> None:
 
 
 def _template(text: str) -> tuple[str, Path]:
-    parameter, path = pair(text, "--prompt-template")
+    parameter, path = pair(text)
     return parameter, Path(path)
 
 

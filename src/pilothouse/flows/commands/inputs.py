@@ -31,15 +31,15 @@ def read_rows(given: Sequence[str]) -> list[dict[str, Any]]:
     return [{**row, **values} for row in rows]
 
 
-def pair(text: str, option: str = "--init") -> tuple[str, str]:
-    """Return the two sides of ``key=value``, given to ``option``.
+def pair(text: str) -> tuple[str, str]:
+    """Return the two sides of ``key=value``.
 
     Raises:
         UserError: for text without an equals sign.
     """
     key, equals, value = text.partition("=")
     if not equals:
-        raise UserError(f"'{text}' is not a pair", where=option, expected="key=value")
+        raise UserError(f"'{text}' is not a pair", where="--init", expected="key=value")
     return key, value
 
 

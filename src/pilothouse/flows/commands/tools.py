@@ -29,7 +29,7 @@ class ToolLine(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
-@click.command()
+@click.command(short_help="List the tools that nodes may name by id.")
 @click.option("--check", is_flag=True, help="Import each installed tool and compare it with what its package says.")
 @json_option
 def tools(check: bool, as_json: bool) -> None:

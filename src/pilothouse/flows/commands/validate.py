@@ -17,7 +17,7 @@ from pilothouse.flows.commands.options import json_option
 from pilothouse.flows.commands.printing import print_notes
 
 
-@click.command()
+@click.command(short_help="Check flows without running them.")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--static", is_flag=True, help="Read files only: import no tool, look for no connection.")
 @json_option
