@@ -185,6 +185,17 @@ def test_a_build_inside_the_flow_does_not_hold_itself(invoke: Invoke, project: P
     assert [item["path"] for item in listed] == ["flows/support"]
 
 
+def test_an_environment_or_a_build_below_the_flow_is_no_part_of_it(
+    invoke: Invoke, project: Path, tmp_path: Path
+) -> None:
+    inner = {"venv/pyvenv.cfg": "x", "venv/lib/a.py": "x", "out/pilothouse-build.json": "{}", "out/flow/a.py": "x"}
+    write(project / "flows" / "support", inner)
+    result = invoke("build", "support", "--output", str(tmp_path / "o"), "--json")
+    assert not any(name.startswith(("venv", "out")) for name in contents(tmp_path / "o" / "flow"))
+    notes = json.loads(result.stdout)["notes"]
+    assert {"left out: venv/ (a virtual environment)", "left out: out/ (a build)"} <= set(notes)
+
+
 def test_a_disk_that_refuses_is_told_and_leaves_no_build(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,7 +214,7 @@ def test_a_disk_that_refuses_is_told_and_leaves_no_build(
 
 def test_a_secret_in_the_flows_own_file_is_refused_with_its_line(invoke: Invoke, project: Path, tmp_path: Path) -> None:
     flows = project / "flows"
-    python = "environment_variables:\n  A: x\n  MY_API_KEY: abc\nentry: a:f\n"
+    python = "environment_variables:\n  MAX_TOKENS: 100\n  MY_API_KEY: abc\nentry: a:f\n"
     write(flows / "flex", {"flow.flex.yaml": python, "a.py": "def f(): return 1\n"})
     with pytest.raises(FlowError, match="MY_API_KEY in the clear") as caught:
         invoke("build", "flex", "--output", str(tmp_path / "o"))

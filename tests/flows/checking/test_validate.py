@@ -138,6 +138,14 @@ def test_a_requirement_that_is_not_installed_is_noted_with_its_line(invoke: Invo
     assert [Path(note.split(": ")[0]).name for note in notes] == ["requirements.txt:3", "more.txt:1"]
 
 
+def test_requirements_that_do_not_exist_are_noted(invoke: Invoke, services: Any) -> None:
+    write(services.root / "one", dag(node("a"), environment={"python_requirements_txt": "needs.txt"}))
+    result = invoke("validate", "one", "--json")
+    notes = json.loads(result.stdout)["flows"][0]["notes"]
+    assert (result.exit_code, len(notes)) == (0, 1)
+    assert "names 'needs.txt', which does not exist" in notes[0]
+
+
 def test_a_template_whose_roles_come_from_outside_is_not_refused(services: Any) -> None:
     for template in ("{{ said }}\nuser:\nhi\n", "{% if x %}\nuser:\n{% endif %}\nhi\n", "{# x #}\n# System:\nhi\n"):
         load_flow(write(services.root / "one", ask(template)))

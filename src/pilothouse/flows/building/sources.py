@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import yaml
@@ -18,12 +18,17 @@ from pilothouse.flows.building.archive import zipped
 from pilothouse.flows.building.types import FLOW, Content, Part
 from pilothouse.flows.dag.includes import IGNORED, merged_files
 from pilothouse.flows.environment.references import files_named
+from pilothouse.flows.library import BUILD
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.types import Flow
 from pilothouse.models.connections import clear_secrets
 
 _KEYS: Final = ("*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_ed25519*", "*.sqlite", "*.sqlite-wal")
-_SECRET_NAME = re.compile(r"(KEY|SECRET|TOKEN|PASSWORD)S?$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"((API|ACCESS|ACCOUNT|SUBSCRIPTION|SECRET)_?KEY|SECRET|TOKEN|PASSWORD|CONNECTION_STRING)$", re.IGNORECASE
+)
+# A folder with such a file below the flow is no part of it.
+_FOREIGN: Final = {"/pyvenv.cfg": "a virtual environment", f"/{BUILD}": "a build"}
 _REFERENCE = re.compile(r"\$\{[^}]+\}")
 _TOP = re.compile(r"[^\s#-]")
 
@@ -43,7 +48,14 @@ def flow_part(flow: Flow, *, without: Path) -> Part:
         return _prompty(flow)
     files: dict[str, Content] = {}
     notes = [f"left out: {name}" for name in _hidden(flow.folder)]
-    for name, path in merged_files(flow.folder, flow.additional_includes).items():
+    merged = merged_files(flow.folder, flow.additional_includes)
+    foreign = {
+        PurePosixPath(name).parent: PurePosixPath(name).name for name in merged if name.endswith(tuple(_FOREIGN))
+    }
+    notes += [f"left out: {place}/ ({_FOREIGN[f'/{mark}']})" for place, mark in sorted(foreign.items())]
+    for name, path in merged.items():
+        if not foreign.keys().isdisjoint(PurePosixPath(name).parents):
+            continue
         reason = _is_secret(path)
         if reason:
             notes.append(f"left out: {name} ({reason})")

@@ -74,6 +74,9 @@ def _opening_problems(flow: Flow, services: Services) -> list[PilothouseError]:
 
 def _requirement_notes(flow: Flow) -> Iterator[str]:
     path = requirements_file(flow)
+    named = flow.environment.python_requirements_txt
+    if named and path is None:
+        yield f"{flow.path}: environment.python_requirements_txt names '{named}', which does not exist"
     for item in read_requirements(path) if path is not None else ():
         if item.name and installed_version(item.name) is None and not item.is_answered_here:
             yield f"{item.where}: '{item.name}' is not installed here: pip install -r {path}"
