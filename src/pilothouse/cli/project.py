@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from pathlib import Path
 
 import click
 
-from pilothouse.core.errors import Conflict, NotFound, StorageError, nearest_hint
+from pilothouse.core.errors import NotFound, nearest_hint
+from pilothouse.core.templates import template_files, write_new
 from pilothouse.core.terminal import console
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT = "sms_spam"
-# A file of this name inside the package would hide files of the package itself.
-RENAMED = {"gitignore": ".gitignore"}
 
 
 def template_names() -> list[str]:
@@ -33,28 +31,9 @@ def write_template(name: str, folder: Path) -> list[Path]:
         Conflict: when a file of the template exists already; nothing is written then.
         StorageError: when the folder cannot be written.
     """
-    source = TEMPLATES / name
     if name not in template_names():
         raise NotFound(f"there is no template '{name}'", expected=nearest_hint(name, template_names()))
-    wanted = {
-        path: folder / path.relative_to(source).with_name(RENAMED.get(path.name, path.name))
-        for path in sorted(source.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    standing = [target for target in wanted.values() if target.exists()]
-    if standing:
-        raise Conflict(
-            f"{len(standing)} of the template's files exist already",
-            where=str(standing[0]),
-            fix="choose an empty folder",
-        )
-    try:
-        for path, target in wanted.items():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-    except OSError as error:
-        raise StorageError(f"the template cannot be written: {error.strerror}", where=str(folder)) from error
-    return list(wanted.values())
+    return write_new(template_files(TEMPLATES / name), folder)
 
 
 @click.command()

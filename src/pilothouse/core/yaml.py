@@ -18,6 +18,9 @@ FEWEST = 10_000
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_EXPECTED = "key: value, indented by blanks, every bracket and quote closed"
+
+
 class _Loader(_Base):
     """A safe loader whose plain scalars follow YAML 1.2 (yaml.org/spec/1.2.2, section 10.3)."""
 
@@ -101,9 +104,9 @@ def parse_yaml(text: str, path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"this is not YAML: {error.problem}", where=where) from error
+        raise ConfigError(f"this is not YAML: {error.problem}", where=where, expected=_EXPECTED) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"this is not YAML: {error}", where=str(path)) from error
+        raise ConfigError(f"this is not YAML: {error}", where=str(path), expected=_EXPECTED) from error
     finally:
         loader.dispose()
     return Document(data, path, lines)

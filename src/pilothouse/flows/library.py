@@ -12,6 +12,9 @@ from pilothouse.flows.dag.includes import IGNORED
 from pilothouse.flows.loader import DAG_FILES, FLEX_FILES, PROMPTY, load_flow
 from pilothouse.flows.types import Flow
 
+BUILD = "pilothouse-build.json"
+"""The file by which a build is known; what is in a build are copies of flows."""
+
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 
 
@@ -40,7 +43,7 @@ class FlowEntry(Struct, frozen=True, kw_only=True):
 
 def find_flows(root: Path) -> tuple[FlowEntry, ...]:
     """Return every flow below ``root``, those that cannot be read with the reason."""
-    return tuple(_entry(root, file) for file in _files(root))
+    return tuple(_entry(root, file) for file in flow_files(root))
 
 
 def locate(root: Path, reference: str) -> Path:
@@ -72,7 +75,8 @@ def _entry(root: Path, file: Path) -> FlowEntry:
         return FlowEntry(path=path, file=file, error=error)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def flow_files(folder: Path) -> Iterator[Path]:
+    """Return the file of every flow below ``folder``, none of them read."""
     inner: list[Path] = []
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -82,5 +86,5 @@ def _files(folder: Path) -> Iterator[Path]:
         elif path.name in (*DAG_FILES, *FLEX_FILES) or path.suffix == PROMPTY:
             yield path
     for path in inner:
-        if not (path / _VIRTUAL_ENVIRONMENT).exists():
-            yield from _files(path)
+        if not any((path / mark).exists() for mark in (_VIRTUAL_ENVIRONMENT, BUILD)):
+            yield from flow_files(path)

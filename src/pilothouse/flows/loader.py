@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from pilothouse.core.errors import ConfigError, FlowError, NotFound
+from pilothouse.core.errors import ConfigError, FlowError, NotFound, PilothouseError
 from pilothouse.core.yaml import load_yaml
 from pilothouse.flows.dag import validation
-from pilothouse.flows.dag.document import Parser
+from pilothouse.flows.dag.document import Key, Parser
 from pilothouse.flows.dag.graph import ordered
 from pilothouse.flows.dag.includes import flow_digest, shadowed
 from pilothouse.flows.dag.parser import (
@@ -25,10 +25,11 @@ from pilothouse.flows.dag.parser import (
     parse_variants,
     refuse_language,
 )
+from pilothouse.flows.dag.problems import Problems
 from pilothouse.flows.dag.variants import with_defaults
 from pilothouse.flows.flex.loader import load_flex, load_module
 from pilothouse.flows.prompty.loader import load_prompty
-from pilothouse.flows.types import Flow, Node, NodeVariants, ToolSource
+from pilothouse.flows.types import Flow, Include, Node, NodeVariants, ToolSource
 
 PROMPTY = ".prompty"
 DAG_FILES = ("flow.dag.yaml", "flow.dag.yml")
@@ -49,7 +50,22 @@ def load_flow(path: Path | str) -> Flow:
     """
     if isinstance(path, str) and _ENTRY.fullmatch(path) and not Path(path).exists():
         return load_module(Path.cwd(), path)
-    file = find_flow_file(Path(path))
+    return _load(find_flow_file(Path(path)), Problems())
+
+
+def flow_problems(file: Path) -> tuple[Flow | None, list[PilothouseError]]:
+    """Return the flow of a file, and all that is wrong with it at once; None where nothing of it can be read.
+
+    The entries of a graph are looked at one by one. In the other kinds one mistake hides the next.
+    """
+    problems = Problems(keep=True)
+    flow = None
+    with problems:
+        flow = _load(file, problems)
+    return flow, problems.found
+
+
+def _load(file: Path, problems: Problems) -> Flow:
     try:
         if file.suffix == PROMPTY:
             return load_prompty(file)
@@ -58,7 +74,7 @@ def load_flow(path: Path | str) -> Flow:
         raise FlowError(error.message, where=error.where, expected=error.expected, fix=error.fix) from error
     if "entry" in parser.data or file.name in FLEX_FILES:
         return load_flex(file, parser)
-    return _load_dag(file, parser)
+    return _load_dag(file, parser, problems)
 
 
 def find_flow_file(path: Path) -> Path:
@@ -90,14 +106,18 @@ def find_flow_file(path: Path) -> Path:
     return found[0]
 
 
-def _load_dag(file: Path, parser: Parser) -> Flow:
+def _load_dag(file: Path, parser: Parser, problems: Problems) -> Flow:
     language = refuse_language(parser)
-    node_variants = parse_variants(parser)
-    declared, notes = _parse_nodes(parser, node_variants)
-    validation.check_names(declared)
-    notes += validation.check_variants(declared, node_variants)
+    includes: tuple[Include, ...] = ()
+    node_variants = parse_variants(parser, problems)
+    declared, notes = _parse_nodes(parser, node_variants, problems)
+    with problems:
+        validation.check_names(declared)
+    with problems:
+        notes += validation.check_variants(declared, node_variants)
     nodes, used = with_defaults(declared, node_variants)
-    includes = parse_includes(parser)
+    with problems:
+        includes = parse_includes(parser)
     notes += [
         f"{parser.where('additional_includes')}: '{name}' is taken from additional_includes, not from the folder"
         for name in shadowed(file.parent, includes)
@@ -108,8 +128,8 @@ def _load_dag(file: Path, parser: Parser) -> Flow:
         name=parser.text(data, (), "name") or file.parent.name,
         path=file,
         digest=flow_digest(file.parent, includes),
-        inputs=parse_inputs(parser),
-        outputs=parse_outputs(parser),
+        inputs=parse_inputs(parser, problems),
+        outputs=parse_outputs(parser, problems),
         nodes=nodes,
         node_variants=node_variants,
         variants=used,
@@ -123,10 +143,12 @@ def _load_dag(file: Path, parser: Parser) -> Flow:
         description=parser.text(data, (), "description") or "",
         tags={key: str(value) for key, value in parser.mapping(("tags",)).items()},
     )
-    return _checked(flow, notes)
+    if not nodes:
+        raise FlowError("the flow has no nodes", where=parser.where("nodes"), expected="a list of at least one node")
+    return _checked(flow, notes, problems)
 
 
-def _checked(flow: Flow, notes: list[str]) -> Flow:
+def _checked(flow: Flow, notes: list[str], problems: Problems) -> Flow:
     alternatives = [
         variant.node
         for name, variants in flow.node_variants.items()
@@ -135,43 +157,56 @@ def _checked(flow: Flow, notes: list[str]) -> Flow:
     ]
     # The variants of a node include the one in use.
     nodes = [*(node for node in flow.nodes if node.variant is None), *alternatives]
-    if not flow.nodes:
-        raise FlowError("the flow has no nodes", where=str(flow.path), expected="nodes: a list of at least one node")
     for node in nodes:
-        validation.check_references(node, flow)
-    outputs, dropped = validation.check_outputs(flow)
-    found = ordered(flow.nodes)
+        validation.check_references(node, flow, problems)
+    outputs, dropped = validation.check_outputs(flow, problems)
+    found = flow.nodes
+    with problems:
+        found = ordered(flow.nodes)
     for node in nodes:
-        notes += validation.check_source(node, flow)
+        with problems:
+            notes += validation.check_source(node, flow)
     return replace(flow, nodes=found, outputs=outputs, notes=(*flow.notes, *dict.fromkeys(notes), *dropped))
 
 
-def _parse_nodes(parser: Parser, node_variants: dict[str, NodeVariants]) -> tuple[list[Node], list[str]]:
+def _parse_nodes(
+    parser: Parser, node_variants: dict[str, NodeVariants], problems: Problems
+) -> tuple[list[Node], list[str]]:
     listed: Any = parser.data.get("nodes") or []
     if not isinstance(listed, list):
         raise FlowError("nodes is not a list", where=parser.where("nodes"), expected="- name: ...")
     found: list[Node] = []
     notes: list[str] = []
     for index in range(len(cast("list[Any]", listed))):
-        keys = ("nodes", index)
-        fields = parser.mapping(keys, NODE_KEYS)
-        name = parser.text(fields, keys, "name")
-        if not name:
-            raise FlowError("a node has no name", where=parser.where(*keys), expected="name: <word>")
-        if fields.get("use_variants") is True:
-            if name not in node_variants:
-                raise FlowError(
-                    f"node '{name}' uses variants, but node_variants has none for it",
-                    where=parser.where(*keys, "use_variants"),
-                    fix=f"write them under node_variants.{name}, or remove use_variants",
-                )
-            where = parser.where(*keys)
-            found.append(Node(name=name, type="python", source=ToolSource(), use_variants=True, where=where))
-            notes += [
-                f"{parser.where(*keys, key)}: '{key}' has no effect beside use_variants: write it into each variant"
-                for key in _REPLACED
-                if key in fields
-            ]
-        else:
-            found.append(parse_node(parser, keys, name))
+        place = len(found)
+        with problems:
+            found.append(_parse_node(parser, ("nodes", index), node_variants, notes))
+        if len(found) == place:
+            # Other nodes may read one that cannot be: it stands in its place, without a source to look at.
+            name = str(parser.at(("nodes", index, "name")) or f"nodes[{index}]")
+            found.append(Node(name=name, type="python", source=ToolSource(), where=parser.where("nodes", index)))
     return found, notes
+
+
+def _parse_node(
+    parser: Parser, keys: tuple[Key, ...], node_variants: dict[str, NodeVariants], notes: list[str]
+) -> Node:
+    fields = parser.mapping(keys, NODE_KEYS)
+    name = parser.text(fields, keys, "name")
+    if not name:
+        raise FlowError("a node has no name", where=parser.where(*keys), expected="name: <word>")
+    if fields.get("use_variants") is not True:
+        return parse_node(parser, keys, name)
+    if name not in parser.mapping(("node_variants",)):
+        raise FlowError(
+            f"node '{name}' uses variants, but node_variants has none for it",
+            where=parser.where(*keys, "use_variants"),
+            fix=f"write them under node_variants.{name}, or remove use_variants",
+        )
+    notes += [
+        f"{parser.where(*keys, key)}: '{key}' has no effect beside use_variants: write it into each variant"
+        for key in _REPLACED
+        if key in fields
+    ]
+    uses = name in node_variants
+    return Node(name=name, type="python", source=ToolSource(), use_variants=uses, where=parser.where(*keys))

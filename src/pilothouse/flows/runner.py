@@ -21,6 +21,7 @@ from pilothouse.core.environment import Environment, export
 from pilothouse.core.errors import NotFound, PilothouseError, nearest_hint
 from pilothouse.flows.cache import NodeCache
 from pilothouse.flows.dag.includes import code_digest, materialise
+from pilothouse.flows.dag.problems import Problems
 from pilothouse.flows.dag.variants import chosen
 from pilothouse.flows.environment.references import resolved
 from pilothouse.flows.environment.variables import resolved_variables
@@ -108,7 +109,7 @@ class FlowRunner:
         with self._guard:
             if self._opened is None:
                 try:
-                    works = self._open_nodes()
+                    works = self._open_nodes(Problems())
                 except BaseException:
                     self._closing.close()
                     raise
@@ -120,12 +121,25 @@ class FlowRunner:
                 )
         return self
 
-    def _open_nodes(self) -> dict[str, Work]:
+    def problems(self) -> list[PilothouseError]:
+        """Return all that stands in the way of opening, node by node; nothing stays open."""
+        problems = Problems(keep=True)
+        with self._guard:
+            try:
+                with problems:
+                    self._open_nodes(problems)
+            finally:
+                self._closing.close()
+        return problems.found
+
+    def _open_nodes(self, problems: Problems) -> dict[str, Work]:
         folder = self.flow.folder
         if self.flow.additional_includes:
             folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="pilothouse-flow-"))).resolve()
             materialise(self.flow, folder)
-        variables = resolved_variables(self.flow, self._models)
+        variables: dict[str, str] = {}
+        with problems:
+            variables = resolved_variables(self.flow, self._models)
         export(variables)
         context = NodeContext(
             flow=self.flow,
@@ -138,15 +152,21 @@ class FlowRunner:
         modules = FlowModules(folder)
         self._closing.callback(modules.close)
         with modules.resolving():
-            works = self._works(context, modules)
+            works = self._works(context, modules, problems)
         self._sample = resolved(self.flow.sample, folder, context.environment, str(self.flow.path))
         if self._cache is None:
             works = {name: replace(work, cacheable=False) for name, work in works.items()}
         return works
 
-    def _works(self, context: NodeContext, modules: FlowModules) -> dict[str, Work]:
+    def _works(self, context: NodeContext, modules: FlowModules, problems: Problems) -> dict[str, Work]:
         if self.flow.kind == "dag":
-            return {node.name: open_node(node, context, modules) for node in self.flow.nodes}
+            works: dict[str, Work] = {}
+            for node in self.flow.nodes:
+                # Only a flow whose problems are kept has nodes that could not be read: they have no source.
+                if node.source.path or node.source.tool:
+                    with problems:
+                        works[node.name] = open_node(node, context, modules)
+            return works
         if self.flow.kind == "prompty":
             return {node.name: open_prompty(node, context) for node in self.flow.nodes}
         return open_flex(context, modules)

@@ -15,7 +15,7 @@ import yaml
 from msgspec import Struct
 
 from pilothouse.core.environment import Environment, environment_names
-from pilothouse.core.errors import Conflict, ConnectionFault, nearest_hint
+from pilothouse.core.errors import Conflict, ConnectionFault, UserError, nearest_hint
 from pilothouse.core.storage.files import write_atomic
 from pilothouse.core.yaml import Document, load_yaml, parse_yaml
 from pilothouse.models.connection_types import TYPES, ConnectionType, Field, connection_type
@@ -325,9 +325,22 @@ def _is_reference(text: str) -> bool:
     return bool(environment_names(text)) or _FILE_REFERENCE.fullmatch(text) is not None
 
 
-def _refuse_clear(spec: ConnectionSpec, key: str) -> None:
+def clear_secrets(path: Path) -> tuple[str, ...]:
+    """Return the secrets that stand in the clear in a file; none where it is no connection's file."""
+    try:
+        spec = _read(load_yaml(path), path)
+    except UserError:
+        return ()
+    return tuple(key for key in sorted(spec.hidden & set(spec.texts)) if _is_clear(spec, key))
+
+
+def _is_clear(spec: ConnectionSpec, key: str) -> bool:
     text = spec.texts.get(key, "")
-    if _is_blank(text) or _is_reference(text):
+    return not _is_blank(text) and not _is_reference(text)
+
+
+def _refuse_clear(spec: ConnectionSpec, key: str) -> None:
+    if not _is_clear(spec, key):
         return
     raise ConnectionFault(
         f"the secret '{key}' of the connection '{spec.name}' stands in the clear",

@@ -266,7 +266,8 @@ def test_a_defect_of_a_provider_costs_one_line_and_says_where(project: Project) 
 
 
 def test_a_prompt_without_a_role_fails_the_line_with_the_template(project: Project) -> None:
-    result = run(project.flow([llm("ask")], files={"ask.jinja2": "hello\n"}), models=FakeModels())
+    path = project.flow([llm("ask", inputs={"said": "hello"})], files={"ask.jinja2": "{{said}}\n"})
+    result = run(path, models=FakeModels())
     assert result.error is not None
     assert "begins with a role" in result.error.message
     assert "ask.jinja2" in result.error.message

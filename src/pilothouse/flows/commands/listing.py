@@ -20,7 +20,7 @@ from pilothouse.flows.loader import load_flow
 from pilothouse.flows.types import Flow, Node, Reference
 
 
-@click.command("list")
+@click.command("list", short_help="List the flows of the project.")
 @json_option
 @click.pass_obj
 def list_(services: Services, as_json: bool) -> None:
@@ -42,7 +42,7 @@ def list_(services: Services, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@click.command()
+@click.command(short_help="Show a flow: its graph, inputs, outputs, variants.")
 @click.argument("path")
 @variant_option
 @json_option

@@ -24,7 +24,7 @@ from pilothouse.flows.runner import FlowRunner
 from pilothouse.models.service import ModelService
 
 
-@click.command()
+@click.command(short_help="Run a flow, or one node of it, on one input.")
 @click.argument("path")
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--inputs", multiple=True, metavar="KEY=VALUE|FILE", help="An input, or a .json or .jsonl file of them.")

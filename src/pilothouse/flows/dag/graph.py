@@ -15,12 +15,13 @@ def dependencies(node: Node) -> tuple[str, ...]:
 
 
 def ordered(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return the nodes so that each stands behind what it needs; otherwise in file order.
+    """Return the nodes so that each stands behind what it needs of the others; otherwise in file order.
 
     Raises:
         FlowError: for a cycle, showing its path.
     """
-    needs = {node.name: set(dependencies(node)) for node in nodes}
+    names = {node.name for node in nodes}
+    needs = {node.name: names.intersection(dependencies(node)) for node in nodes}
     waiting = list(nodes)
     placed: list[Node] = []
     while waiting:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from pilothouse.core.errors import FlowError, nearest_hint
 from pilothouse.flows.dag.document import Key, Mapping, Parser
 from pilothouse.flows.dag.includes import parse_include
+from pilothouse.flows.dag.problems import Problems
 from pilothouse.flows.dag.references import parse_value
 from pilothouse.flows.types import (
     NODE_TYPES,
@@ -35,57 +36,67 @@ _SOURCE_TYPES = ("code", "package", "package_with_prompt")
 _APIS = ("chat", "completion")
 
 
-def parse_inputs(parser: Parser) -> dict[str, FlowInput]:
-    """Return the declared inputs.
+def parse_inputs(parser: Parser, problems: Problems) -> dict[str, FlowInput]:
+    """Return the declared inputs; one that cannot be read and is not refused is of any type.
 
     Raises:
         FlowError: for an unknown key or type.
     """
     found: dict[str, FlowInput] = {}
     for name in parser.mapping(("inputs",)):
-        keys = ("inputs", name)
-        fields = parser.mapping(keys, _INPUT_KEYS)
-        found[name] = FlowInput(
-            name=name,
-            type=_value_type(parser, fields, keys),
-            default=fields.get("default"),
-            has_default=fields.get("default") is not None,
-            description=parser.text(fields, keys, "description") or "",
-            enum=tuple(fields.get("enum") or ()),
-            is_chat_input=parser.flag(fields, keys, "is_chat_input"),
-            is_chat_history=parser.flag(fields, keys, "is_chat_history"),
-            where=parser.where(*keys),
-        )
+        with problems:
+            found[name] = _input(parser, ("inputs", name), name)
+        if name not in found:
+            found[name] = FlowInput(name=name, type="object", conversion="none")
     return found
 
 
-def parse_outputs(parser: Parser) -> dict[str, FlowOutput]:
-    """Return the declared outputs.
+def _input(parser: Parser, keys: tuple[Key, ...], name: str) -> FlowInput:
+    fields = parser.mapping(keys, _INPUT_KEYS)
+    return FlowInput(
+        name=name,
+        type=_value_type(parser, fields, keys),
+        default=fields.get("default"),
+        has_default=fields.get("default") is not None,
+        description=parser.text(fields, keys, "description") or "",
+        enum=tuple(fields.get("enum") or ()),
+        is_chat_input=parser.flag(fields, keys, "is_chat_input"),
+        is_chat_history=parser.flag(fields, keys, "is_chat_history"),
+        where=parser.where(*keys),
+    )
+
+
+def parse_outputs(parser: Parser, problems: Problems) -> dict[str, FlowOutput]:
+    """Return the declared outputs; one that cannot be read and is not refused is left out.
 
     Raises:
         FlowError: for an unknown key or type, or an empty reference.
     """
     found: dict[str, FlowOutput] = {}
     for name in parser.mapping(("outputs",)):
-        keys = ("outputs", name)
-        fields = parser.mapping(keys, _OUTPUT_KEYS)
-        reference = fields.get("reference")
-        if reference is None or reference == "":
-            raise FlowError(
-                f"the output '{name}' has an empty reference",
-                where=parser.where(*keys, "reference"),
-                expected="reference: ${node.output} or ${inputs.name}",
-            )
-        found[name] = FlowOutput(
-            name=name,
-            type=_value_type(parser, fields, keys),
-            reference=parse_value(reference, parser.where(*keys, "reference")),
-            description=parser.text(fields, keys, "description") or "",
-            evaluation_only=parser.flag(fields, keys, "evaluation_only"),
-            is_chat_output=parser.flag(fields, keys, "is_chat_output"),
-            where=parser.where(*keys),
-        )
+        with problems:
+            found[name] = _output(parser, ("outputs", name), name)
     return found
+
+
+def _output(parser: Parser, keys: tuple[Key, ...], name: str) -> FlowOutput:
+    fields = parser.mapping(keys, _OUTPUT_KEYS)
+    reference = fields.get("reference")
+    if reference is None or reference == "":
+        raise FlowError(
+            f"the output '{name}' has an empty reference",
+            where=parser.where(*keys, "reference"),
+            expected="reference: ${node.output} or ${inputs.name}",
+        )
+    return FlowOutput(
+        name=name,
+        type=_value_type(parser, fields, keys),
+        reference=parse_value(reference, parser.where(*keys, "reference")),
+        description=parser.text(fields, keys, "description") or "",
+        evaluation_only=parser.flag(fields, keys, "evaluation_only"),
+        is_chat_output=parser.flag(fields, keys, "is_chat_output"),
+        where=parser.where(*keys),
+    )
 
 
 def _value_type(parser: Parser, fields: Mapping, keys: tuple[Key, ...]) -> Any:
@@ -188,38 +199,50 @@ def _activate(parser: Parser, keys: tuple[Key, ...]) -> Activate:
     return Activate(when=when, expected=fields["is"], where=parser.where(*keys))
 
 
-def parse_variants(parser: Parser) -> dict[str, NodeVariants]:
-    """Return the variants of every node that has any.
+def parse_variants(parser: Parser, problems: Problems) -> dict[str, NodeVariants]:
+    """Return the variants of every node that has any; those that cannot be read and are not refused are left out.
 
     Raises:
         FlowError: for an unknown key, no variants, or a default that is not among them.
     """
     found: dict[str, NodeVariants] = {}
     for node in parser.mapping(("node_variants",)):
-        keys = ("node_variants", node)
-        fields = parser.mapping(keys, ("default_variant_id", "variants"))
-        variants = {
-            variant: _variant(parser, (*keys, "variants", variant), node, variant)
-            for variant in parser.mapping((*keys, "variants"))
-        }
-        if not variants:
-            raise FlowError(f"node_variants.{node} has no variants", where=parser.where(*keys))
-        default = parser.text(fields, keys, "default_variant_id")
-        if default not in variants:
-            said = f"'{default}', which is not among its variants" if default else "missing"
-            raise FlowError(
-                f"the default variant of '{node}' is {said}",
-                where=parser.where(*keys, "default_variant_id"),
-                expected=nearest_hint(default or "", variants),
-            )
-        found[node] = NodeVariants(node=node, default=default, variants=variants, where=parser.where(*keys))
+        with problems:
+            found[node] = _node_variants(parser, ("node_variants", node), node)
     return found
+
+
+def _node_variants(parser: Parser, keys: tuple[Key, ...], node: str) -> NodeVariants:
+    fields = parser.mapping(keys, ("default_variant_id", "variants"))
+    variants = {
+        variant: _variant(parser, (*keys, "variants", variant), node, variant)
+        for variant in parser.mapping((*keys, "variants"))
+    }
+    if not variants:
+        raise FlowError(
+            f"node_variants.{node} has no variants",
+            where=parser.where(*keys),
+            expected="variants: {<id>: {node: {type: ..., source: ...}}}",
+        )
+    default = parser.text(fields, keys, "default_variant_id")
+    if default not in variants:
+        said = f"'{default}', which is not among its variants" if default else "missing"
+        raise FlowError(
+            f"the default variant of '{node}' is {said}",
+            where=parser.where(*keys, "default_variant_id"),
+            expected=nearest_hint(default or "", variants),
+        )
+    return NodeVariants(node=node, default=default, variants=variants, where=parser.where(*keys))
 
 
 def _variant(parser: Parser, keys: tuple[Key, ...], node: str, variant: str) -> Variant:
     fields = parser.mapping(keys, ("node", "description"))
     if not isinstance(fields.get("node"), dict):
-        raise FlowError(f"the variant '{variant}' of '{node}' has no node", where=parser.where(*keys))
+        raise FlowError(
+            f"the variant '{variant}' of '{node}' has no node",
+            where=parser.where(*keys),
+            expected="node: {type: ..., source: ..., inputs: ...}",
+        )
     return Variant(
         id=variant,
         node=parse_node(parser, (*keys, "node"), node, variant),

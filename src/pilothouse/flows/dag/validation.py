@@ -7,11 +7,13 @@ from pathlib import Path
 
 from pilothouse.core.errors import FlowError, nearest_hint
 from pilothouse.flows.dag.includes import find_source
+from pilothouse.flows.dag.problems import Problems
 from pilothouse.flows.dag.references import looks_mistaken
 from pilothouse.flows.nodes.literals import CONVERTERS, kind_of_text
 from pilothouse.flows.nodes.parameters import PARAMETERS, parameter, reserved_names
 from pilothouse.flows.nodes.sources import ToolSignature, read_tool
 from pilothouse.flows.promptflow.finder import installed
+from pilothouse.flows.prompts.roles import check_roles
 from pilothouse.flows.prompts.templates import Template, read_template
 from pilothouse.flows.types import (
     Flow,
@@ -41,24 +43,25 @@ def check_names(nodes: Iterable[Node]) -> None:
         seen[node.name] = node
 
 
-def check_references(node: Node, flow: Flow) -> None:
+def check_references(node: Node, flow: Flow, problems: Problems) -> None:
     """Refuse references of a node to inputs and nodes that do not exist, or that may not be read from it.
 
     Raises:
         FlowError: at the reference.
     """
     nodes = {item.name: item for item in flow.nodes}
-    for reference in node.references:
-        _check_target(reference, flow, nodes)
     aggregations = {item.name for item in flow.nodes if item.aggregation}
     for reference in node.references:
-        if reference.source == "node" and reference.name in aggregations and not node.aggregation:
-            raise FlowError(
-                f"node '{node.name}' runs for each line and cannot read the aggregation node '{reference.name}'",
-                where=reference.where,
-                fix=f"make '{node.name}' an aggregation node too (aggregation: true), or read another node",
-            )
-    _check_activate(node, aggregations)
+        with problems:
+            _check_target(reference, flow, nodes)
+            if reference.source == "node" and reference.name in aggregations and not node.aggregation:
+                raise FlowError(
+                    f"node '{node.name}' runs for each line and cannot read the aggregation node '{reference.name}'",
+                    where=reference.where,
+                    fix=f"make '{node.name}' an aggregation node too (aggregation: true), or read another node",
+                )
+    with problems:
+        _check_activate(node, aggregations)
 
 
 def _check_activate(node: Node, aggregations: set[str]) -> None:
@@ -98,7 +101,7 @@ def _check_target(reference: Reference, flow: Flow, nodes: Mapping[str, Node]) -
         )
 
 
-def check_outputs(flow: Flow) -> tuple[dict[str, FlowOutput], list[str]]:
+def check_outputs(flow: Flow, problems: Problems) -> tuple[dict[str, FlowOutput], list[str]]:
     """Return the outputs that can be given for a line, and a note on each that cannot.
 
     Raises:
@@ -110,8 +113,10 @@ def check_outputs(flow: Flow) -> tuple[dict[str, FlowOutput], list[str]]:
     for name, output in flow.outputs.items():
         reference = output.reference
         if isinstance(reference, Reference):
-            _check_target(reference, flow, nodes)
-            if reference.source == "node" and nodes[reference.name].aggregation:
+            with problems:
+                _check_target(reference, flow, nodes)
+            source = nodes.get(reference.name) if reference.source == "node" else None
+            if source is not None and source.aggregation:
                 notes.append(
                     f"{output.where}: the output '{name}' reads the aggregation node '{reference.name}' and is left "
                     "out: aggregation nodes log metrics"
@@ -257,12 +262,14 @@ def check_template(node: Node, template: Template) -> list[str]:
     if hidden:
         raise FlowError(
             f"the template variable {_list(hidden)} has the name of a parameter of the {node.api} API",
-            where=str(template.path),
+            where=template.place_of(hidden[0]),
             fix=f"rename it in the template and in the inputs of '{node.name}', for example to '{hidden[0]}_text'",
         )
     for name, value in node.inputs.items():
         if name in PARAMETERS[node.api] and isinstance(value, LiteralValue):
             parameter(node.api, name, value.value, value.where)
+    if node.api == "chat":
+        check_roles(template.text, str(template.path))
     return list(_template_notes(node, template, reserved | {"deployment_name", "model"}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def read_tool(path: Path) -> ToolSignature:
     if not tools:
         raise FlowError(
             "this file has no @tool function",
-            where=str(path),
+            where=f"{path}:1",
             fix="write `from pilothouse import tool` and put @tool above the function that the node runs",
         )
     if len(tools) > 1:
@@ -95,7 +96,8 @@ def parse_python(path: Path) -> ast.Module:
         return ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
         where = f"{path}:{error.lineno}" if error.lineno else str(path)
-        raise FlowError(f"this is not Python: {error.msg}", where=where) from error
+        expected = f"what Python {sys.version_info.major}.{sys.version_info.minor} can read"
+        raise FlowError(f"this is not Python: {error.msg}", where=where, expected=expected) from error
     except OSError as error:
         raise FlowError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:

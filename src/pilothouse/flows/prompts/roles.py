@@ -17,6 +17,8 @@ from pilothouse.models.types import Content, ImagePart, Message, Part, Role, Tex
 # break. Only the part from the role on is searched for; what stands before it is checked backwards, so that a text
 # of many blank lines takes linear time.
 _ROLE = re.compile(rf"({'|'.join(ROLES)})\s*+:(?=[^\S\n]*+\n)\s*(?<=\n)", re.IGNORECASE)
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_JINJA = re.compile(r"\{[{%]")
 _FIELD = r"\s*+:(?=[^\S\n]*+\n)\s*+(?P<value>\S++)\s*+#{0,2}+\s*+content\s*+:(?P<content>.*)"
 _NAMED = re.compile("name" + _FIELD, re.DOTALL)
 _CALL_ID = re.compile("tool_call_id" + _FIELD, re.DOTALL)
@@ -42,6 +44,43 @@ def split_messages(text: str, *, images: Mapping[str, Image], marks: Marks | Non
     return messages
 
 
+def check_roles(text: str, path: str) -> None:
+    """Refuse the text of a chat template whose messages no model takes, whatever it is filled with.
+
+    Only what stands before the first piece of Jinja is sure: a variable may bring roles of its own.
+
+    Raises:
+        FlowError: for text above the first role, or an answer of a tool before anything was asked, with its line.
+    """
+    sure = _JINJA.split(_COMMENT.sub(_blanked, text), maxsplit=1)
+    head, is_whole = sure[0], len(sure) == 1
+    first = next(
+        (match for match in _ROLE.finditer(head) if _marker_start(head, match.start(), 0) is not None),
+        None,
+    )
+    if first is None:
+        if is_whole and head.strip():
+            _refuse_head(head, None, _line(path, head, head))
+        return
+    above = head[: _marker_start(head, first.start(), 0)]
+    _refuse_head(above, None, _line(path, above, above))
+    if first[1].lower() in {"function", "tool"}:
+        raise FlowError(
+            f"the first message is one of the role {first[1].lower()}, which answers a call that nobody made",
+            where=_line(path, head, head[first.start() :]),
+            fix="put the assistant's message with its ## tool_calls: above it, or begin with system: or user:",
+        )
+
+
+def _blanked(comment: re.Match[str]) -> str:
+    return "\n" * comment[0].count("\n")
+
+
+def _line(path: str, text: str, part: str) -> str:
+    """Return ``path:line`` of the first word of ``part``, which is the end of ``text``."""
+    return f"{path}:{text.count(chr(10), 0, len(text) - len(part.lstrip())) + 1}"
+
+
 def _chunks(text: str, restore: _Restorer, where: str) -> Iterator[tuple[str, str]]:
     role, start = "", 0
     for match in _ROLE.finditer(text):
@@ -59,10 +98,11 @@ def _chunks(text: str, restore: _Restorer, where: str) -> Iterator[tuple[str, st
         _refuse_head(text, restore, where)
 
 
-def _refuse_head(text: str, restore: _Restorer, where: str) -> None:
+def _refuse_head(text: str, restore: _Restorer | None, where: str) -> None:
     if text.strip():
+        shown = restore.text(text) if restore is not None else text
         raise FlowError(
-            f"a chat prompt begins with a role, but this one begins with '{restore.text(text).strip()[:60]}'",
+            f"a chat prompt begins with a role, but this one begins with '{shown.strip()[:60]}'",
             where=where,
             expected="a line of its own: system:, user:, assistant:, function: or tool:",
             fix="put a role above the text, or set `api: completion`",

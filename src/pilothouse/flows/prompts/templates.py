@@ -34,14 +34,18 @@ class Template:
         self.text = text
         self.skipped = skipped
         self.path = path
-        environment = _environment(sandbox)
+        self._environment = environment = _environment(sandbox)
         try:
             # An image stands on a line of its own, so that the rendered text can be cut at it.
             source = _IMAGE.sub(r"\n{{\2}}\n", text)
             names = jinja2.meta.find_undeclared_variables(environment.parse(source))
             self._template = environment.from_string(source)
         except jinja2.TemplateSyntaxError as error:
-            raise FlowError(f"the template cannot be read: {error.message}", where=f"{path}:{error.lineno}") from error
+            raise FlowError(
+                f"the template cannot be read: {error.message}",
+                where=f"{path}:{error.lineno}",
+                expected="Jinja: {{ variable }}, {% if ... %} ... {% endif %}, {# comment #}",
+            ) from error
         self.variables: tuple[str, ...] = tuple(sorted(names, key=text.find))
         self.images: frozenset[str] = frozenset(match[2].strip() for match in _IMAGE.finditer(text))
 
@@ -57,6 +61,13 @@ class Template:
             raise FlowError(
                 f"the template cannot be rendered: {type(error).__name__}: {error}", where=self._place(error)
             ) from error
+
+    def place_of(self, variable: str) -> str:
+        """Return ``file:line`` of the first place that names ``variable``; the file where none does."""
+        for line, kind, text in self._environment.lex(self.text):
+            if kind == "name" and text == variable:
+                return f"{self.path}:{line}"
+        return str(self.path)
 
     def _place(self, error: Exception) -> str:
         line = None

@@ -10,6 +10,7 @@ from pilothouse.core.canonical import digest, digest_file
 from pilothouse.core.errors import FlowError, nearest_hint, suggest
 from pilothouse.flows.dag.document import Key, Parser
 from pilothouse.flows.environment.references import files_named, read_file
+from pilothouse.flows.prompts.roles import check_roles
 from pilothouse.flows.prompts.templates import Template
 from pilothouse.flows.prompty.document import read_source
 from pilothouse.flows.prompty.models import read_model
@@ -60,6 +61,8 @@ def load_prompty(file: Path) -> Flow:
     _refuse_tools(parser)
     _check_template(parser)
     template = Template(source.template, file, skipped=source.line)
+    if model.api == "chat":
+        check_roles(template.text, str(file))
     inputs, samples = _inputs(parser)
     data = parser.data
     name = parser.text(data, (), "name") or file.stem

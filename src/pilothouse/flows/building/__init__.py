@@ -1,0 +1,1 @@
+"""A flow packed so that it runs elsewhere: a folder with one command, or the context of a container."""
