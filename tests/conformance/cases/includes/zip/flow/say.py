@@ -1,0 +1,7 @@
+from packed.words import WORD
+from promptflow.core import tool
+
+
+@tool
+def say() -> str:
+    return WORD
