@@ -1,7 +1,10 @@
-from packed.words import WORD
+from zipfile import ZipFile
+
 from promptflow.core import tool
 
 
 @tool
-def say() -> str:
-    return WORD
+def say() -> list:
+    with ZipFile("packed.zip") as packed:
+        (name,) = [name for name in packed.namelist() if not name.endswith("/")]
+        return [name, packed.read(name).decode().strip()]
