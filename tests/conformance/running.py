@@ -158,9 +158,11 @@ def _batch(call: Call, given: Batch, flow: str, name: str) -> Observed:
         seen.error = _refusal(code, err)
         return seen
     _, rows, _ = call(["run", "show", name, "--rows", "--json"])
-    seen.lines = [_line(json.loads(row)) for row in rows.splitlines()]
+    found = [json.loads(row) for row in rows.splitlines()]
+    seen.lines = [_line(row) for row in found]
     seen.metrics, seen.status, seen.counts = record["metrics"], record["status"], record["counts"]
     seen.notes = [*record["notes"], *record["attempts"][-1]["notes"]]
+    seen.notes += [note for row in found for note in row.get("notes", [])]
     seen.error = _failure(record["error"])
     return seen
 

@@ -8,4 +8,4 @@ TEXT = Path("words.txt").read_text().strip()
 
 @tool
 def look() -> list:
-    return [NAME, TEXT, __name__]
+    return [NAME, TEXT, __name__ == "__main__"]
