@@ -1,0 +1,6 @@
+class Judge:
+    def __call__(self, n: int) -> dict:
+        return {"score": n}
+
+    def __aggregate__(self, lines: list, more: int) -> dict:
+        return {}

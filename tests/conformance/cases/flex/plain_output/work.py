@@ -1,0 +1,2 @@
+def run(text: str) -> int:
+    return len(text.split())
