@@ -27,6 +27,14 @@ def notes(path: Path) -> str:
     return "\n".join(load_flow(path).notes)
 
 
+def refusal(path: Path) -> str | None:
+    try:
+        load_flow(path)
+    except FlowError as error:
+        return str(error)
+    return None
+
+
 def test_without_inputs_the_sample_declares_them(prompty: Prompty) -> None:
     path = prompty(NAMED + "\nsample: {text: hi, n: 3}", "user:\n{{text}} {{n + 1}}")
     flow = load_flow(path)
@@ -174,10 +182,8 @@ def test_any_text_is_a_prompty_or_refused_with_its_place(tmp_path_factory: pytes
     path = tmp_path_factory.getbasetemp() / "fuzzed.prompty"
     for content in (text, f"---\n{text}\n---\nuser:\nhi\n", f"---\nmodel: m\n---\n{text}"):
         path.write_text(content, encoding="utf-8")
-        try:
-            load_flow(path)
-        except FlowError as error:
-            assert str(path) in str(error)
+        refused = refusal(path)
+        assert refused is None or str(path) in refused
 
 
 @given(st.text(alphabet='system:user[name="a"]\n {}#', max_size=60))
@@ -193,5 +199,5 @@ def test_the_lines_of_the_front_matter_are_those_of_the_file(tmp_path: Path) -> 
     source = read_source(path)
     assert (source.front.line("b", "c"), source.line) == (6, 7)
     path.write_text("---\na: [\n---\nuser:\n")
-    with pytest.raises(ConfigError, match="ask.prompty:"):
+    with pytest.raises(ConfigError, match=r"ask\.prompty:"):
         read_source(path)

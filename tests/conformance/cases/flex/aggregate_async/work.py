@@ -1,6 +1,6 @@
 class Judge:
-    async def __call__(self, n: int) -> dict:
+    async def __call__(self, n: int):
         return {"score": n}
 
-    async def __aggregate__(self, line_results: list) -> dict:
+    async def __aggregate__(self, line_results: list):
         return {"total": sum(line.score for line in line_results)}

@@ -1,6 +1,6 @@
 class Judge:
-    def __call__(self, n: int) -> dict:
+    def __call__(self, n: int):
         return {"score": n}
 
-    def __aggregate__(self, lines: list, more: int) -> dict:
+    def __aggregate__(self, lines: list, more: int):
         return {}

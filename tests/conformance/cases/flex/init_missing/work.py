@@ -3,5 +3,5 @@ class Scale:
         self.factor = factor
         self.name = name
 
-    def __call__(self, number: int) -> dict:
+    def __call__(self, number: int):
         return {"product": number * self.factor, "name": self.name}
