@@ -1,4 +1,7 @@
 class Judge:
+    def __init__(self):
+        self.seen = 0
+
     def __call__(self, n: int):
         if n < 0:
             raise ValueError("negative")
