@@ -19,6 +19,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
+from pilothouse.core.canonical import digest_tree
 from pilothouse.core.environment import Environment
 from pilothouse.models.connections import BUILT_IN
 
@@ -130,27 +131,32 @@ def our_side(cases: list[Case], folder: Path, endpoint: str) -> dict[str, list[O
     return found
 
 
-def their_side(cases: list[Case], folder: Path, endpoint: str, python: str) -> dict[str, list[Observed | None]]:
-    """Do every step by prompt flow."""
+def their_side(
+    cases: list[Case], folder: Path, endpoint: str, python: str, results: Path
+) -> dict[str, list[Observed | None]]:
+    """Do every step by prompt flow; cases that stand in the results already and did not change are not done again."""
+    results.touch()
+    kept = {item["id"]: item for item in map(json.loads, results.read_text().splitlines())}
+    digests = {case.id: digest_tree(case.folder) for case in cases}
     plan = []
     for case in cases:
+        if kept.get(case.id, {}).get("digest") == digests[case.id]:
+            continue
         project = Project(case, folder / "theirs" / case.id, endpoint)
         data = yaml.safe_load((case.folder / FILE).read_text(encoding="utf-8"))
         environment = {key: value for key, value in project.environment.items() if key not in {"PATH", "HOME"}}
         (project.folder / ".connections.json").write_text(json.dumps(_connections(project)))
         plan.append({"id": case.id, "folder": str(project.folder), "flow": case.flow, "environment": environment,
-                     "steps": data["steps"]})  # fmt: skip
+                     "steps": data["steps"], "digest": digests[case.id]})  # fmt: skip
     home = folder / "home" / ".promptflow"
     home.mkdir(parents=True)
     (home / "pf.yaml").write_text(CONFIG)
     (folder / "plan.json").write_text(json.dumps(plan))
-    results = folder / "results.jsonl"
-    results.touch()
     settings = {"HOME": str(home.parent), "PF_HOME_DIRECTORY": str(home.parent), "PF_DISABLE_TRACING": "true",
                 "PF_LOGGING_LEVEL": "ERROR", "PF_WORKER_COUNT": "2", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}  # fmt: skip
     subprocess.run([python, DRIVER, folder / "plan.json", results], env=settings, check=True)
-    seen = [json.loads(line) for line in results.read_text().splitlines()]
-    return {item["id"]: [_observed(step) for step in item["steps"]] for item in seen}
+    seen = {item["id"]: item["steps"] for item in map(json.loads, results.read_text().splitlines())}
+    return {case.id: [_observed(step) for step in seen[case.id]] for case in cases if case.id in seen}
 
 
 def _connections(project: Project) -> list[dict[str, Any]]:
@@ -259,10 +265,14 @@ def main() -> int:
         "--promptflow-python", required=True, help="an interpreter with promptflow and promptflow-tools"
     )
     parser.add_argument("--only", default="", help="cases whose id has this text; the page is not written then")
+    parser.add_argument(
+        "--results", type=Path, help="a file that keeps what prompt flow gave; unchanged cases are not run again"
+    )
     given = parser.parse_args()
     cases = [case for case in load_all() if given.only in case.id]
     with tempfile.TemporaryDirectory() as name, serving() as endpoint:
-        theirs = their_side(cases, Path(name), endpoint, given.promptflow_python)
+        results = given.results or Path(name) / "results.jsonl"
+        theirs = their_side(cases, Path(name), endpoint, given.promptflow_python, results)
         ours = our_side(cases, Path(name), endpoint)
     compared = compare(cases, ours, theirs)
     wrong = complaints(compared)

@@ -1,7 +1,7 @@
 """Runs cases by prompt flow itself: `PROMPTFLOW_PYTHON promptflow_driver.py PLAN RESULTS`.
 
 Uses prompt flow's own API. The interpreter needs promptflow and promptflow-tools, nothing of Pilothouse. PLAN is JSON:
-a list of `{"id", "folder", "flow", "environment", "steps"}` with the steps as the case files have them; the
+a list of `{"id", "digest", "folder", "flow", "environment", "steps"}` with the steps as the case files have them; the
 project's connections lie in its folder as `.connections.json`. RESULTS gets one
 line of JSON for each case: what was seen of each step.
 
@@ -237,7 +237,7 @@ def in_own_process(case, results):
             renew_locks()
             seen = do(PFClient(config={"trace.destination": "none"}), case)
             with Path(results).open("a") as file:
-                file.write(json.dumps({"id": case["id"], "steps": seen}) + "\n")
+                file.write(json.dumps({"id": case["id"], "digest": case["digest"], "steps": seen}) + "\n")
         finally:
             os._exit(0)
     os.waitpid(child, 0)
