@@ -19,7 +19,6 @@ from .case import FILE, SHARED, Batch, Case, Step, Try
 from .observed import Failure, Line, Observed
 
 KEY = "sk-conformance-0123456789"
-INPUTS = ".inputs.json"
 
 
 class Project:
@@ -123,8 +122,10 @@ def _try(call: Call, given: Try, flow: str, *, has_notes: bool) -> Observed:
     path = given.flow or flow
     arguments = ["flow", "test", path, "--json"]
     if given.inputs is not None:
-        (call.folder / INPUTS).write_text(json.dumps(given.inputs), encoding="utf-8")
-        arguments += ["--inputs", INPUTS]
+        # Beside the project: it is no file of it.
+        inputs = call.folder.with_name(f"{call.folder.name}.inputs.json")
+        inputs.write_text(json.dumps(given.inputs), encoding="utf-8")
+        arguments += ["--inputs", str(inputs)]
     arguments += ["--inputs", given.file] if given.file else []
     arguments += [part for key, value in given.pairs.items() for part in ("--inputs", f"{key}={value}")]
     arguments += ["--variant", given.variant] if given.variant else []

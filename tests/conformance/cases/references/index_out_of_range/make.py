@@ -3,4 +3,4 @@ from promptflow.core import tool
 
 @tool
 def make():
-    return ["a", "b"]
+    return {"many": ["a", "b"]}

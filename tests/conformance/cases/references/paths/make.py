@@ -3,4 +3,4 @@ from promptflow.core import tool
 
 @tool
 def make():
-    return {"a": {"b": "deep"}, "a key": "spaced", "many": ["one", "two", {"x": {"y": "end"}}]}
+    return {"a": {"b": "deep"}, "many": ["one", "two", {"x": {"y": "end"}}]}
