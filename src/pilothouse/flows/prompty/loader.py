@@ -200,7 +200,7 @@ def _children(tools: tuple[PromptyTool, ...], above: tuple[Path, ...]) -> list[F
 
 
 def _digest(files: tuple[Path, ...], children: list[Flow]) -> str:
-    return digest([{path.name: digest_file(path) for path in files}, *(child.digest for child in children)])
+    return digest([[path.name, digest_file(path)] for path in files] + [child.digest for child in children])
 
 
 def _node(name: str, file: Path, model: Model, inputs: dict[str, FlowInput]) -> Node:

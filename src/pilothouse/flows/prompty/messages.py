@@ -95,8 +95,9 @@ class Prompt:
             value = inputs.get(name)
             token = f"{self._token}#{number}{self._token}"
             if value is None or value == "":
-                continue
-            yield name, _Thread(cast("list[Any]", value), token) if isinstance(value, list) else token
+                yield name, ""
+            else:
+                yield name, _Thread(cast("list[Any]", value), token) if isinstance(value, list) else token
 
     def _chunks(self, text: str) -> Iterator[tuple[str, str, str]]:
         """Cut the text at its markers: role, attributes, text. What stands before the first one is of the system."""

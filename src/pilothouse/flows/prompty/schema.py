@@ -121,11 +121,13 @@ def flow_input(parser: Parser, port: Port, *, optional: bool) -> FlowInput:
     Args:
         parser: The front matter.
         port: The declaration.
-        optional: Whether an input that is neither given nor required is left out, as Prompty 2 has it.
+        optional: Whether an input that is neither given nor required is left out, as Prompty 2 has it, and not null.
     """
     fields, keys = port.fields, port.keys
     required = fields.get("required", fields.get("is_required"))
-    has_default = "default" in fields or (required is False and not optional)
+    is_given = "default" in fields
+    # An input that is said not to be required does not wait for a column of its name, like one with a default.
+    has_default = is_given or required is False
     is_nullable = fields.get("nullable") is True or (has_default and fields.get("default") is None)
     enum: Any = fields.get("enum") or fields.get("enumValues") or []
     if not isinstance(enum, list):
@@ -138,7 +140,7 @@ def flow_input(parser: Parser, port: Port, *, optional: bool) -> FlowInput:
         conversion="none" if port.is_free else "nullable" if is_nullable else "strict",
         default=fields.get("default"),
         has_default=has_default,
-        default_in_code=optional and not has_default and required is not True,
+        default_in_code=optional and not is_given and required is not True,
         description=parser.text(fields, keys, "description") or "",
         enum=tuple(cast("list[Any]", enum)),
         is_chat_input=parser.flag(fields, keys, "is_chat_input"),
