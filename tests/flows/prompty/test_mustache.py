@@ -68,6 +68,7 @@ def test_a_template_is_filled_in(text: str, expected: str) -> None:
         ("{{a b}}", 1, "'a b' is not a name"),
         ("{{}}", 1, "'' is not a name"),
         ("{{> other}}", 1, "the partial 'other' is in no file"),
+        ("{{#a}}" * 5000, 1, "more than 50 sections"),
         ("{{=a=}}", 1, "not a pair of delimiters"),
     ],
 )

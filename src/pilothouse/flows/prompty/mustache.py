@@ -18,6 +18,7 @@ from pilothouse.core.errors import FlowError
 _SIGNS = ("#", "^", "/", "!", "=", "{", "&", ">")
 _ALONE = ("#", "^", "/", "!", "=")
 _SECTIONS = ("#", "^", "/")
+_DEEPEST = 50
 _NAME = re.compile(r"[^\s{}]+")
 _IMAGE = re.compile(r"!\[\s*image\s*\]\(\{\{\{?\s*([^\s{}]+)\s*\}?\}\}\)")
 
@@ -49,7 +50,7 @@ class Mustache:
         self._line = skipped
         self.images: frozenset[str] = frozenset(_IMAGE.findall(text))
         pieces = list(self._pieces(_IMAGE.sub(r"{{{\1}}}", text)))
-        self._tree, rest = self._nested(pieces, 0, None)
+        self._tree, rest = self._nested(pieces, 0, ())
         assert rest == len(pieces)
         self.variables: tuple[str, ...] = tuple(dict.fromkeys(_outer_names(self._tree, False)))
 
@@ -95,9 +96,12 @@ class Mustache:
             raise self._fault(f"'{inside}' is not a pair of delimiters", line, "{{=<% %>=}}")
         return parts[0], parts[1]
 
-    def _nested(self, pieces: list[_Tag], position: int, opened: _Tag | None) -> tuple[tuple[_Tag, ...], int]:
-        """Return what stands inside of a section, and the position behind it."""
+    def _nested(self, pieces: list[_Tag], position: int, above: tuple[_Tag, ...]) -> tuple[tuple[_Tag, ...], int]:
+        """Return what stands inside of the last of the open sections, and the position behind it."""
         found: list[_Tag] = []
+        opened = above[-1] if above else None
+        if opened and len(above) > _DEEPEST:
+            raise self._fault(f"more than {_DEEPEST} sections stand inside of each other", opened.line)
         while position < len(pieces):
             piece = pieces[position]
             position += 1
@@ -107,7 +111,7 @@ class Mustache:
                     raise self._fault(f"the section '{piece.text}' ends, but did not begin", piece.line, expected)
                 return tuple(found), position
             if piece.kind in {"#", "^"}:
-                inner, position = self._nested(pieces, position, piece)
+                inner, position = self._nested(pieces, position, (*above, piece))
                 piece = _Tag(piece.kind, piece.text, piece.line, inner)
             found.append(piece)
         if opened is not None:
