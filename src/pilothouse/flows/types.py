@@ -204,6 +204,26 @@ class FlowEnvironment(Struct, frozen=True, kw_only=True):
     setup_sh: str | None = None
 
 
+class PromptyTool(Struct, frozen=True, kw_only=True):
+    """A tool that a prompty offers to its model.
+
+    Attributes:
+        name: Its name.
+        declaration: What the model is told of it, in OpenAI's form; arguments that are bound are not in it.
+        path: The prompty that answers its calls; None leaves the calls to whoever runs the prompty.
+        agentic: Whether that prompty may call tools of its own.
+        bindings: Argument -> input of this prompty that it takes its value from.
+        where: Its ``file:line``.
+    """
+
+    name: str
+    declaration: dict[str, Any]
+    path: Path | None = None
+    agentic: bool = False
+    bindings: dict[str, str] = field(default_factory=dict)
+    where: str = ""
+
+
 class Prompty(Struct, frozen=True, kw_only=True):
     """The model and the template of a prompty; references to the environment are resolved when it is opened.
 
@@ -215,7 +235,12 @@ class Prompty(Struct, frozen=True, kw_only=True):
         parameters: What is sent to the model beside the prompt, ``model`` included.
         response: ``first``: the first answer; ``all``: the whole response.
         template: The text behind the front matter.
-        line: Lines before it in the file.
+        format: The template's language.
+        guarded: Whether only the file itself may begin a message, and no input.
+        kinds: The inputs that stand for more than text: ``thread``, ``image``, ``file`` or ``audio``, by name.
+        structured: Whether the answer is an object that has the declared outputs.
+        tools: What the model may call.
+        line: Lines before the template in the file.
         where: ``file:line`` of the model.
     """
 
@@ -226,6 +251,11 @@ class Prompty(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = field(default_factory=dict)
     response: Literal["first", "all"] = "first"
     template: str = ""
+    format: Literal["jinja2", "mustache"] = "jinja2"
+    guarded: bool = True
+    kinds: dict[str, str] = field(default_factory=dict)
+    structured: bool = False
+    tools: tuple[PromptyTool, ...] = ()
     line: int = 0
     where: str = ""
 

@@ -110,3 +110,15 @@ def test_variants_are_refused(cli: Cli) -> None:
     code, _, err = cli("flow", "test", "route.prompty", "--variant", "${route.loud}")
     assert code == 2
     assert "has no variants" in err
+
+
+def test_a_batch_over_the_second_dialect_takes_columns_by_name(cli: Cli, tmp_path: Path) -> None:
+    front = "---\nmodel: {id: scripted, provider: scripted}\ninputs:\n  question: {kind: string}\n  talk: {kind: thread%s}\n"
+    path = tmp_path / "second.prompty"
+    path.write_text(front % "" + "---\n{{talk}}\nuser:\n{{question}}\n")
+    code, _, err = cli("run", "create", "--flow", "second.prompty", "--data", "data.jsonl")
+    assert (code, "this row has no 'talk'" in err) == (2, True)
+    path.write_text(front % ", required: false" + "---\n{{talk}}\nuser:\n{{question}}\n")
+    assert cli("run", "create", "--flow", "second.prompty", "--data", "data.jsonl", "--name", "base")[0] == 0
+    rows = [json.loads(line) for line in cli("run", "show", "base", "--rows", "--json")[1].splitlines()]
+    assert [row["outputs"]["output"] for row in rows][:2] == ["my refund", "hello"]

@@ -26,7 +26,7 @@ REFUSED = {
     "input that is a value": (NAMED + "\ninputs:\n  text: hello", 5, "default: hello"),
     "unknown type of an input": (NAMED + "\ninputs:\n  text: {type: strnig}", 5, "did you mean 'string'"),
     "unknown key of an input": (NAMED + "\ninputs:\n  text: {tpye: string}", 5, "did you mean 'type'"),
-    "template language": (NAMED + "\ntemplate: mustache", 4, "rewrite the template in Jinja"),
+    "template language": (NAMED + "\ntemplate: mustache", 4, "model as Prompty 2 has it"),
     "tools": (NAMED + "\ntools: [{name: f, kind: function}]", 4, "OpenAI's form"),
     "sample that is a text": (NAMED + "\nsample: hello", 4, "a mapping"),
     "sample without its file": (NAMED + "\nsample: ${file:gone.json}", 4, "gone.json cannot be read"),
@@ -36,7 +36,7 @@ REFUSED = {
     "v2 api": ("model: {id: m, apiType: embedding}", 2, "chat, completion"),
     "v2 provider": ("model:\n  id: m\n  provider: opnai", 4, "did you mean"),
     "v2 reference without name": ("model: {id: m, connection: {kind: reference}}", 2, "has no name"),
-    "v2 kind of connection": ("model: {id: m, connection: {kind: oauth}}", 2, "kind 'oauth' is not known"),
+    "v2 kind of connection": ("model: {id: m, connection: {kind: oauth}}", 2, "signs in by itself"),
     "v2 input without name": ("model: m\ninputs:\n  - {kind: string}", 4, "has no name"),
 }
 
@@ -72,6 +72,7 @@ def test_what_is_likely_mistaken_is_noted(prompty: Prompty) -> None:
         inptus: {}
         model:
           configuration: {type: openai, model: m, api_key: sk-clear}
+        inputs: {more: {type: string}}
         outputs: {a: {type: string}}
         sample: {other: 1}
     """

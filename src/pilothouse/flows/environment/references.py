@@ -17,8 +17,9 @@ _REFERENCE = re.compile(r"\$\{(?P<kind>env|file):(?P<name>[^}]+)\}")
 def resolved(value: Any, folder: Path, environment: Mapping[str, str], where: str) -> Any:
     """Return ``value`` with references in it, at any depth, replaced; each is a whole text.
 
-    A variable that is not set leaves the reference as it stands, as prompt flow does. Files are read from the flow's
-    folder; JSON and YAML are parsed, other files are text.
+    A variable that is not set gives what stands behind a second colon (``${env:NAME:default}``), or leaves the
+    reference as it stands, as prompt flow does. Files are read from the flow's folder; JSON and YAML are parsed, other
+    files are text.
 
     Raises:
         FlowError: for a file that cannot be read.
@@ -32,13 +33,22 @@ def resolved(value: Any, folder: Path, environment: Mapping[str, str], where: st
     if match is None:
         return value
     name = match["name"].strip()
-    return environment.get(name, value) if match["kind"] == "env" else read_file(folder / name, where)
+    if match["kind"] == "file":
+        return read_file(folder / name, where)
+    name, _, default = name.partition(":")
+    return environment.get(name, default or value)
 
 
 def missing_variable(value: Any) -> str | None:
     """Return the name of the variable that a resolved value still refers to, or None."""
     match = _REFERENCE.fullmatch(value.strip()) if isinstance(value, str) else None
-    return match["name"].strip() if match is not None and match["kind"] == "env" else None
+    return match["name"].strip().partition(":")[0] if match is not None and match["kind"] == "env" else None
+
+
+def file_named(value: Any) -> str | None:
+    """Return the path that a whole text refers to, or None."""
+    match = _REFERENCE.fullmatch(value.strip()) if isinstance(value, str) else None
+    return match["name"].strip() if match is not None and match["kind"] == "file" else None
 
 
 def files_named(value: Any) -> Iterator[str]:
@@ -49,10 +59,10 @@ def files_named(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
             yield from files_named(item)
-    elif isinstance(value, str):
-        match = _REFERENCE.fullmatch(value.strip())
-        if match is not None and match["kind"] == "file":
-            yield match["name"].strip()
+    else:
+        name = file_named(value)
+        if name is not None:
+            yield name
 
 
 def read_file(path: Path, where: str) -> Any:

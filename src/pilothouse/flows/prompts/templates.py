@@ -29,12 +29,14 @@ class Template:
         skipped: Line breaks before its text, that keep its lines those of the file.
     """
 
-    def __init__(self, text: str, path: Path, *, sandbox: bool = True, skipped: int = 0) -> None:
+    def __init__(
+        self, text: str, path: Path, *, sandbox: bool = True, skipped: int = 0, trim_blocks: bool = True
+    ) -> None:
         text = "\n" * skipped + text
         self.text = text
         self.skipped = skipped
         self.path = path
-        self._environment = environment = _environment(sandbox)
+        self._environment = environment = _environment(sandbox, trim_blocks)
         try:
             # An image stands on a line of its own, so that the rendered text can be cut at it.
             source = _IMAGE.sub(r"\n{{\2}}\n", text)
@@ -94,8 +96,8 @@ def read_template(path: Path, *, sandbox: bool = True) -> Template:
     return Template(text, path, sandbox=sandbox)
 
 
-@lru_cache(maxsize=2)
-def _environment(sandbox: bool) -> jinja2.Environment:
+@lru_cache(maxsize=4)
+def _environment(sandbox: bool, trim_blocks: bool) -> jinja2.Environment:
     kind = jinja2.sandbox.SandboxedEnvironment if sandbox else jinja2.Environment
     # Prompts are text, not HTML: nothing is to be escaped.
-    return kind(trim_blocks=True, keep_trailing_newline=True, autoescape=False)
+    return kind(trim_blocks=trim_blocks, keep_trailing_newline=True, autoescape=False)

@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pilothouse.core.canonical import digest, digest_file
-from pilothouse.core.errors import FlowError, nearest_hint, suggest
+from pilothouse.core.errors import ConfigError, FlowError
 from pilothouse.flows.dag.document import Key, Parser
-from pilothouse.flows.environment.references import files_named, read_file
-from pilothouse.flows.prompts.roles import check_roles
-from pilothouse.flows.prompts.templates import Template
-from pilothouse.flows.prompty.document import read_source
-from pilothouse.flows.prompty.models import read_model
+from pilothouse.flows.environment.references import read_file
+from pilothouse.flows.prompty.answers import expects_json
+from pilothouse.flows.prompty.document import Source, read_source
+from pilothouse.flows.prompty.models import Model, read_model
+from pilothouse.flows.prompty.notes import key_notes, template_notes
+from pilothouse.flows.prompty.schema import RICH, Port, flow_input, json_schema, ports, sampled_input
+from pilothouse.flows.prompty.tools import read_tools, refuse_outside
 from pilothouse.flows.types import (
-    VALUE_TYPES,
     Flow,
     FlowInput,
     FlowOutput,
     Node,
     Prompty,
+    PromptyTool,
     Reference,
     Step,
     ToolSource,
 )
 
-_KEYS = (
-    *("name", "displayName", "display_name", "description", "authors", "tags", "version", "metadata", "base"),
-    *("model", "inputs", "inputSchema", "outputs", "outputSchema", "sample", "template", "tools", "environment"),
-    *("$schema", "kind", "instructions"),
-)
-_PORT_KEYS = (
-    *("type", "kind", "default", "description", "sample", "example", "required", "is_required", "enum", "strict"),
-    *("is_chat_input", "is_chat_history", "name", "items", "json_schema", "allowUnknown", "enumValues"),
-)
-_TYPES = {
-    "number": "double",
-    "float": "double",
-    "integer": "int",
-    "boolean": "bool",
-    "array": "list",
-    "dict": "object",
-    "text": "string",
-    "str": "string",
-    "thread": "list",
-}
+_TEMPLATE_KEYS = ("format", "type", "parser", "strict", "content", "options")
+_INPUTS = ("inputs", "inputSchema")
+_OUTPUTS = ("outputs", "outputSchema")
 
 
-def load_prompty(file: Path) -> Flow:
+def load_prompty(file: Path, *, above: tuple[Path, ...] = ()) -> Flow:
     """Return the flow of a ``.prompty`` file.
+
+    Args:
+        file: The file.
+        above: The prompties that it is a tool of, the outermost first.
 
     Raises:
         FlowError: when it cannot work, with file, line and cure.
@@ -57,23 +45,166 @@ def load_prompty(file: Path) -> Flow:
     """
     source = read_source(file)
     parser = Parser(source.front, ())
-    model, connection = read_model(parser, source)
-    _refuse_tools(parser)
-    _check_template(parser)
-    template = Template(source.template, file, skipped=source.line)
-    if model.api == "chat":
-        check_roles(template.text, str(file))
-    inputs, samples = _inputs(parser)
-    data = parser.data
-    name = parser.text(data, (), "name") or file.stem
-    sample, files = _sample(parser, inputs)
-    notes = [*_key_notes(parser, model), *_template_notes(template, inputs, file), *_secret_notes(model, parser)]
-    notes += [
-        f"{parser.where('sample', key)}: the sample gives '{key}', which is no input"
-        for key in sample
-        if key not in inputs
+    _refuse_base(parser)
+    model = read_model(parser)
+    if model.is_v2:
+        for path in source.files:
+            refuse_outside(path, file.parent, str(file))
+    declared = [port for section in _INPUTS for port in ports(parser, (section,), shorthand=model.is_v2)]
+    sample, files = _sample(parser, [port.name for port in declared])
+    inputs = {port.name: flow_input(parser, port, optional=model.is_v2) for port in declared}
+    examples = {port.name: port.fields[key] for port in declared for key in ("sample", "example") if key in port.fields}
+    if not inputs and not model.is_v2:
+        # As in prompt flow: what the sample gives are the inputs.
+        inputs = {name: sampled_input(name, value, parser.where("sample", name)) for name, value in sample.items()}
+    outputs = [port for section in _OUTPUTS for port in ports(parser, (section,), shorthand=False)]
+    prompty = _prompty(parser, source, model, inputs, declared, outputs)
+    children = _children(prompty.tools, (*above, file))
+    name = parser.text(parser.data, (), "name") or file.stem
+    notes = [
+        *key_notes(parser, model, prompty, sample, inputs),
+        *model.notes,
+        *template_notes(prompty, inputs, file),
+        *(note for child in children for note in child.notes),
     ]
-    node = Node(
+    display = "displayName" if "displayName" in parser.data else "display_name"
+    return Flow(
+        kind="prompty",
+        name=name,
+        path=file,
+        digest=_digest((file, *source.files, *files), children),
+        inputs=inputs,
+        outputs=_flow_outputs(parser, prompty, outputs, name),
+        nodes=(_node(name, file, model, inputs),),
+        display_name=parser.text(parser.data, (), display) or "",
+        description=parser.text(parser.data, (), "description") or "",
+        notes=tuple(dict.fromkeys(notes)),
+        prompty=prompty,
+        sample={key: value for key, value in {**examples, **sample}.items() if key in inputs},
+    )
+
+
+def _refuse_base(parser: Parser) -> None:
+    if parser.data.get("base") is not None:
+        raise FlowError(
+            "a prompty does not build on another one any more",
+            where=parser.where("base"),
+            fix=f"copy what it takes from '{parser.data['base']}' into it, and share files with ${{file:...}}",
+        )
+
+
+def _prompty(
+    parser: Parser,
+    source: Source,
+    model: Model,
+    inputs: dict[str, FlowInput],
+    declared: list[Port],
+    outputs: list[Port],
+) -> Prompty:
+    parameters = dict(model.parameters)
+    structured = model.is_v2 and bool(outputs) and "response_format" not in parameters and model.api == "chat"
+    if structured:
+        schema = {"name": "outputs", "strict": True, "schema": json_schema(parser, outputs, strict=True)}
+        parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if not source.template.strip():
+        raise FlowError(
+            "there is no prompt behind the front matter",
+            where=f"{source.front.path}:{source.line}",
+            expected="a role such as user: and its text",
+        )
+    language, guarded = _template(parser, model)
+    return Prompty(
+        dialect="v2" if model.is_v2 else "v1",
+        api=model.api,
+        type=model.type,
+        configuration=model.configuration,
+        parameters=parameters,
+        response=model.response,
+        template=source.template,
+        format=language,
+        guarded=guarded,
+        kinds={port.name: port.kind for port in declared if port.kind in RICH} if model.is_v2 else {},
+        structured=structured,
+        tools=_tools(parser, model, inputs),
+        line=source.line,
+        where=model.where,
+    )
+
+
+def _tools(parser: Parser, model: Model, inputs: dict[str, FlowInput]) -> tuple[PromptyTool, ...]:
+    if model.is_v2 and model.api == "chat":
+        return read_tools(parser, inputs)
+    if parser.data.get("tools"):
+        raise FlowError(
+            "prompt flow's prompties have no tools of their own" if not model.is_v2 else "a completion has no tools",
+            where=parser.where("tools"),
+            fix="write them in OpenAI's form under model.parameters.tools, or the model as Prompty 2 has it: model.id",
+        )
+    return ()
+
+
+def _template(parser: Parser, model: Model) -> tuple[Literal["jinja2", "mustache"], bool]:
+    """Return the template's language, and whether inputs are kept from beginning messages."""
+    given: Any = parser.data.get("template")
+    keys: tuple[Key, ...] = ("template",)
+    parts = {"format": given} if isinstance(given, str) else parser.mapping(keys, _TEMPLATE_KEYS)
+    languages = ("jinja2", "jinja", "mustache") if model.is_v2 else ("jinja2", "jinja")
+    found: dict[str, str] = {}
+    strict: Any = parts.get("strict")
+    for key, known in (("format", languages), ("type", languages), ("parser", ("prompty", "chat"))):
+        value: Any = parts.get(key)
+        if isinstance(value, dict):
+            fields = parser.mapping((*keys, key), ("kind", "strict", "options"))
+            strict = fields.get("strict", strict)
+            value = fields.get("kind")
+        if value is None or value == "*":
+            continue
+        found[key] = str(value).lower()
+        if found[key] not in known:
+            fix = "write the model as Prompty 2 has it: model.id" if found[key] == "mustache" else None
+            raise FlowError(
+                f"the template's {key} is '{value}'",
+                where=parser.where(*keys, key),
+                expected=", ".join(known),
+                fix=fix or "rewrite the template in Jinja",
+            )
+    if strict is not None and not isinstance(strict, bool):
+        raise FlowError(f"strict is {strict!r}", where=parser.where(*keys), expected="true or false")
+    language = found.get("format") or found.get("type")
+    return "mustache" if language == "mustache" else "jinja2", strict is not False
+
+
+def _children(tools: tuple[PromptyTool, ...], above: tuple[Path, ...]) -> list[Flow]:
+    """Return the prompties that answer tools, loaded: what is wrong with them is told now."""
+    found: list[Flow] = []
+    for tool in tools:
+        if tool.path is None:
+            continue
+        if tool.path in above:
+            circle = " -> ".join(path.name for path in (*above, tool.path))
+            raise FlowError(f"the prompties call each other in a circle: {circle}", where=tool.where)
+        try:
+            child = load_prompty(tool.path, above=above)
+        except ConfigError as error:
+            raise FlowError(error.message, where=error.where, expected=error.expected, fix=error.fix) from error
+        for name, item in child.inputs.items():
+            arguments = tool.declaration["function"]["parameters"]["properties"]
+            if not (item.has_default or item.default_in_code or name in arguments or name in tool.bindings):
+                raise FlowError(
+                    f"the tool '{tool.name}' cannot give '{name}' to {tool.path.name}, which needs it",
+                    where=tool.where,
+                    fix=f"declare '{name}' under its parameters, or bind it to an input",
+                )
+        found.append(child)
+    return found
+
+
+def _digest(files: tuple[Path, ...], children: list[Flow]) -> str:
+    return digest([[path.name, digest_file(path)] for path in files] + [child.digest for child in children])
+
+
+def _node(name: str, file: Path, model: Model, inputs: dict[str, FlowInput]) -> Node:
+    return Node(
         name=name,
         type="llm",
         source=ToolSource(path=file.name, where=model.where),
@@ -81,183 +212,44 @@ def load_prompty(file: Path) -> Flow:
             key: Reference(source="input", name=key, text=f"${{inputs.{key}}}", where=item.where)
             for key, item in inputs.items()
         },
-        connection=connection,
+        connection=model.connection,
         api=model.api,
         where=model.where,
     )
-    return Flow(
-        kind="prompty",
-        name=name,
-        path=file,
-        digest=digest({path.name: digest_file(path) for path in (file, *files)}),
-        inputs=inputs,
-        outputs=_outputs(parser, model, name),
-        nodes=(node,),
-        display_name=parser.text(data, (), "displayName" if "displayName" in data else "display_name") or "",
-        description=parser.text(data, (), "description") or "",
-        notes=tuple(dict.fromkeys(notes)),
-        prompty=model,
-        sample={key: value for key, value in {**samples, **sample}.items() if key in inputs},
-    )
 
 
-def _refuse_tools(parser: Parser) -> None:
-    if parser.data.get("tools"):
-        raise FlowError(
-            "tools of a prompty are not called here",
-            where=parser.where("tools"),
-            fix="write them in OpenAI's form under model.parameters.tools, or in v2 under model.options.tools",
-        )
-
-
-def _check_template(parser: Parser) -> None:
-    given: Any = parser.data.get("template")
-    keys: tuple[Key, ...] = ("template",)
-    parts = {"format": given} if isinstance(given, str) else parser.mapping(keys)
-    for key, known in (("format", ("jinja2", "jinja")), ("type", ("jinja2", "jinja")), ("parser", ("prompty", "chat"))):
-        value: Any = parts.get(key)
-        kind: Any = cast("dict[str, Any]", value).get("kind") if isinstance(value, dict) else value
-        if kind is not None and str(kind).lower() not in known:
-            raise FlowError(
-                f"the template's {key} is '{kind}'",
-                where=parser.where(*keys, key),
-                expected=known[0],
-                fix="rewrite the template in Jinja",
-            )
-
-
-# Inputs and outputs
-
-
-def _inputs(parser: Parser) -> tuple[dict[str, FlowInput], dict[str, Any]]:
-    """Return the inputs, and the samples that stand beside them."""
-    found: dict[str, FlowInput] = {}
-    samples: dict[str, Any] = {}
-    for name, keys in _ports(parser, "inputs", "inputSchema"):
-        fields = parser.mapping(keys, _PORT_KEYS)
-        kind, is_free = _port_type(parser, fields, keys)
-        is_required = fields.get("required", fields.get("is_required"))
-        has_default = "default" in fields or is_required is False
-        found[name] = FlowInput(
-            name=name,
-            type=kind,
-            conversion="none" if is_free else "nullable" if has_default and fields.get("default") is None else "strict",
-            default=fields.get("default"),
-            has_default=has_default,
-            description=parser.text(fields, keys, "description") or "",
-            is_chat_input=parser.flag(fields, keys, "is_chat_input"),
-            is_chat_history=parser.flag(fields, keys, "is_chat_history"),
-            where=parser.where(*keys),
-        )
-        for key in ("sample", "example"):
-            if key in fields:
-                samples[name] = fields[key]
-    return found, samples
-
-
-def _ports(parser: Parser, *sections: str) -> Iterator[tuple[str, tuple[Key, ...]]]:
-    for section in sections:
-        keys: tuple[Key, ...] = (section,)
-        given: Any = parser.data.get(section)
-        if isinstance(given, dict) and isinstance(cast("dict[str, Any]", given).get("properties"), dict | list):
-            keys = (section, "properties")
-        value: Any = parser.at(keys)
-        if isinstance(value, list):
-            for index in range(len(cast("list[Any]", value))):
-                fields = parser.mapping((*keys, index))
-                name = parser.text(fields, (*keys, index), "name")
-                if not name:
-                    raise FlowError(f"an entry of {section} has no name", where=parser.where(*keys, index))
-                yield name, (*keys, index)
-        else:
-            for name, item in parser.mapping(keys).items():
-                if item is not None and not isinstance(item, dict):
-                    raise FlowError(
-                        f"'{name}' is declared by a value",
-                        where=parser.where(*keys, name),
-                        expected=f"{name}: {{type: string, default: {item}}}",
-                    )
-                yield name, (*keys, name)
-
-
-def _port_type(parser: Parser, fields: dict[str, Any], keys: tuple[Key, ...]) -> tuple[Any, bool]:
-    key = "type" if "type" in fields else "kind"
-    if fields.get(key) is None:
-        return "object", True
-    word = str(fields[key]).lower()
-    if word == "any":
-        return "object", True
-    return parser.choice({key: _TYPES.get(word, word)}, keys, key, VALUE_TYPES, "object"), False
-
-
-def _outputs(parser: Parser, model: Prompty, node: str) -> dict[str, FlowOutput]:
-    if model.response == "all":
+def _flow_outputs(parser: Parser, prompty: Prompty, declared: list[Port], node: str) -> dict[str, FlowOutput]:
+    if prompty.response == "all":
         return {}
-    is_json = expects_json(model.parameters)
-    declared = dict(_ports(parser, "outputs", "outputSchema")) if is_json else {}
+    is_json = prompty.structured or expects_json(prompty.parameters)
     if is_json and not declared:
         return {}
+    listed = [(port.name, port.type, port.keys) for port in declared] if is_json else [("output", "string", ("model",))]
     found: dict[str, FlowOutput] = {}
-    for name, keys in (declared or {"output": ("model",)}).items():
-        fields = parser.mapping(keys) if declared else {"type": "string"}
-        text = f"${{{node}.output.{name}}}"
+    for name, kind, keys in listed:
         where = parser.where(*keys)
+        text = f"${{{node}.output.{name}}}"
         reference = Reference(source="node", name=node, path=(Step("word", name),), text=text, where=where)
-        kind, _ = _port_type(parser, fields, keys)
-        found[name] = FlowOutput(name=name, type=kind, reference=reference, where=where)
+        found[name] = FlowOutput(name=name, type=cast("Any", kind), reference=reference, where=where)
     return found
 
 
-def expects_json(parameters: dict[str, Any]) -> bool:
-    """Return whether the model is asked for a JSON object."""
-    form: Any = parameters.get("response_format")
-    return isinstance(form, dict) and cast("dict[str, Any]", form).get("type") == "json_object"
-
-
-def _sample(parser: Parser, inputs: dict[str, FlowInput]) -> tuple[dict[str, Any], list[Path]]:
-    """Return the sample, and the files that it refers to."""
+def _sample(parser: Parser, inputs: list[str]) -> tuple[dict[str, Any], list[Path]]:
+    """Return the sample, and the file that it is in."""
     given: Any = parser.data.get("sample")
     where = parser.where("sample")
-    names = [given] if isinstance(given, str) and given.endswith(".json") else list(files_named(given))
-    files = [parser.folder / name for name in names]
-    contents = [read_file(path, where) for path in files]
+    files: list[Path] = []
+    if isinstance(given, str) and given.endswith(".json"):
+        files = [parser.folder / given]
+        given = read_file(files[0], where)
     if isinstance(given, str):
-        if not contents:
-            raise FlowError("the sample is a text", where=where, expected="a mapping, or ${file:sample.json}")
-        given = contents[0]
+        raise FlowError("the sample is a text", where=where, expected="a mapping, or ${file:sample.json}")
     if given is None:
         return {}, files
     if not isinstance(given, dict):
         raise FlowError("the sample is not a mapping", where=where, expected="input: value")
     values = {str(key): item for key, item in cast("dict[Any, Any]", given).items()}
     inner = values.get("inputs")
-    if "inputs" not in inputs and isinstance(inner, dict):
+    if isinstance(inner, dict) and "inputs" not in inputs:
         values = {str(key): item for key, item in cast("dict[Any, Any]", inner).items()}
     return values, files
-
-
-# Notes
-
-
-def _key_notes(parser: Parser, model: Prompty) -> Iterator[str]:
-    for key in parser.data:
-        if key not in _KEYS:
-            near = f": {nearest_hint(key, _KEYS)}" if suggest(key, _KEYS) else ""
-            yield f"{parser.where(key)}: the key '{key}' means nothing here{near}"
-    for key in ("outputs", "outputSchema"):
-        if parser.data.get(key) and not expects_json(model.parameters) and model.response == "first":
-            yield f"{parser.where(key)}: without response_format json_object the output is the text, under 'output'"
-
-
-def _template_notes(template: Template, inputs: Iterable[str], file: Path) -> Iterator[str]:
-    names = list(inputs)
-    for name in template.variables:
-        if name not in names:
-            near = f" ({nearest_hint(name, names)})" if suggest(name, names) else ""
-            yield f"{file}: nothing gives '{name}' in the template: it will be empty{near}"
-
-
-def _secret_notes(model: Prompty, parser: Parser) -> Iterator[str]:
-    key = model.configuration.get("api_key")
-    if isinstance(key, str) and key and "${" not in key:
-        yield f"{parser.where('model')}: the api_key stands in the clear: write ${{env:NAME}}, and replace the key"

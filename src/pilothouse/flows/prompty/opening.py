@@ -1,39 +1,43 @@
-"""A prompty made ready to run: its connection found or made, its template compiled."""
+"""A prompty made ready to run: its connection found or made, its template compiled, its tools opened."""
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from msgspec.structs import replace
 
 from pilothouse.core.canonical import digest
-from pilothouse.core.errors import ConnectionFault, DataError, FlowError
-from pilothouse.flows.environment.references import missing_variable, resolved
-from pilothouse.flows.nodes.llm import Call, Caller, message_dict, rendered
+from pilothouse.core.errors import DataError, FlowError, nearest_hint
+from pilothouse.flows.environment.references import resolved
+from pilothouse.flows.nodes.llm import Call, Caller, rendered
 from pilothouse.flows.nodes.parameters import MODEL_NAMES, PARAMETERS
-from pilothouse.flows.nodes.work import Answer, Mode, ModelLookup, NodeContext, Work
+from pilothouse.flows.nodes.work import Answer, Mode, NodeContext, Work
+from pilothouse.flows.prompts.images import load_image
 from pilothouse.flows.prompts.templates import Template
-from pilothouse.flows.prompty.loader import expects_json
+from pilothouse.flows.prompty.answers import Reader
+from pilothouse.flows.prompty.calling import Answering, BoundCall, Conversation
+from pilothouse.flows.prompty.connecting import connected, refuse_unset
+from pilothouse.flows.prompty.loader import load_prompty
+from pilothouse.flows.prompty.messages import Prompt
+from pilothouse.flows.prompty.tools import declared
+from pilothouse.flows.running.plan import line_plan
 from pilothouse.flows.types import Flow, LiteralValue, Node, Prompty
-from pilothouse.models.client import ModelClient
-from pilothouse.models.connection_types import TYPES
-from pilothouse.models.secret import Secret
-from pilothouse.models.types import ChatResponse, Connection
+from pilothouse.models.types import Message
 
-_VARIABLES = {
-    "azure_open_ai": {
-        "api_base": "AZURE_OPENAI_ENDPOINT",
-        "api_key": "AZURE_OPENAI_API_KEY",
-        "api_version": "OPENAI_API_VERSION",
-    },
-    "open_ai": {"api_key": "OPENAI_API_KEY", "organization": "OPENAI_ORG_ID", "base_url": "OPENAI_BASE_URL"},
-}
-_NEEDED = {"azure_open_ai": ("api_base", "api_key"), "serverless": ("api_base", "api_key")}
+_PICTURE = re.compile(r"(?P<key>data:image/[\w.+*-]+;(?:path|base64|url)):(?P<content>.*)", re.IGNORECASE | re.DOTALL)
+_Prompted = str | tuple[Message, ...]
 
 
-def open_prompty(node: Node, context: NodeContext) -> Work:
+def open_prompty(node: Node, context: NodeContext, *, agentic: bool = True) -> Work:
     """Return the work of a prompty's one node.
+
+    Args:
+        node: The node.
+        context: What it is opened with.
+        agentic: Whether its tools are called where they can be.
 
     Raises:
         FlowError: when it names no model.
@@ -45,156 +49,119 @@ def open_prompty(node: Node, context: NodeContext) -> Work:
     # Inputs that are no references are what a run gives in place of the file's own parameters.
     given = {name: item.value for name, item in node.inputs.items() if isinstance(item, LiteralValue)}
     parameters = resolved({**prompty.parameters, **given}, context.folder, context.environment, prompty.where)
-    _refuse_unset(node.name, {"model": parameters.get("model")}, prompty.where)
-    connection, client, slots = _model(node, prompty, context, context.models, parameters)
+    refuse_unset(
+        node.name, parameters if prompty.dialect == "v2" else {"model": parameters.get("model")}, prompty.where
+    )
+    if prompty.tools:
+        parameters["tools"] = [*(parameters.get("tools") or ()), *declared(prompty.tools)]
+    connection, client, slots = connected(node, prompty, context, context.models, str(parameters.get("model") or ""))
     caller = Caller(prompty.api, prompty.where, connection, client)
     known = {name: value for name, value in parameters.items() if name in (*PARAMETERS[prompty.api], *MODEL_NAMES)}
     extra = {name: value for name, value in parameters.items() if name not in known}
-    template = Template(prompty.template, flow.path, sandbox=context.settings.sandbox, skipped=prompty.line)
-    from_flow = frozenset(flow.inputs)
-    reader = _Reader(flow, prompty, parameters)
+    prompt = _prompting(flow, prompty, context)
+    reader = Reader(flow, prompty, parameters)
+    answering = _answering(prompty, context) if agentic else {}
+    tools = {tool.name: tool for tool in prompty.tools}
+    talk = Conversation(caller, tools, {name: item for name, (item, _) in answering.items()}, prompty.where)
 
-    def prepare(inputs: dict[str, Any]) -> Call:
-        variables = {name: value for name, value in inputs.items() if name in from_flow}
-        call = caller.call(rendered(prompty.api, template, variables, from_flow), known)
+    def prepare(inputs: dict[str, Any]) -> Call | BoundCall:
+        call = caller.call(prompt(inputs), known)
         request = call.request
-        return replace(call, request=replace(request, extra={**request.extra, **extra})) if extra else call
+        call = replace(call, request=replace(request, extra={**request.extra, **extra})) if extra else call
+        return BoundCall(call=call, bound=talk.bound(inputs)) if answering else call
 
-    async def send(call: Call) -> Answer:
-        response = await caller.respond(call)
+    async def send(prepared: Call | BoundCall) -> Answer:
+        is_bound = isinstance(prepared, BoundCall)
+        call = prepared.call if is_bound else prepared
+        response = await (talk.respond(prepared) if is_bound else caller.respond(call))
         return caller.answer(reader.outputs(response), call, response)
 
+    parts = ["prompty", prompty.dialect, prompty.api, prompty.template, prompty.format, prompty.guarded]
+    tooling = {name: fingerprint for name, (_, fingerprint) in answering.items()}
     return Work(
         mode=Mode.LOOP,
         prepare=prepare,
         send=send,
         constants={},
-        fingerprint=digest(["prompty", prompty.api, template.text, caller.identity, prompty.response, reader.keys]),
+        fingerprint=digest([*parts, caller.identity, prompty.response, reader.keys, tooling]),
         cacheable=True,
         slots=slots,
     )
 
 
-def _model(
-    node: Node, prompty: Prompty, context: NodeContext, models: ModelLookup, parameters: dict[str, Any]
-) -> tuple[Connection, ModelClient, int | None]:
-    name = node.connection or ("" if prompty.type else context.settings.default_connection)
-    if name:
-        models.check(name, str(parameters.get("model") or ""))
-        return models.connection(name), models.client(name), models.slots(name)
-    if not prompty.type:
-        raise FlowError(
-            f"the prompty '{node.name}' names no model",
-            where=prompty.where,
-            expected="model: {configuration: {type: openai, model: ...}} or {configuration: {connection: <name>}}",
-            fix="or set flows.default_connection in pilothouse.yaml",
-        )
-    connection = inline_connection(node.name, prompty, context)
-    return connection, models.open(connection), None
+# The prompt
 
 
-def inline_connection(name: str, prompty: Prompty, context: NodeContext) -> Connection:
-    """Return the connection that a prompty describes itself, from the environment where it says nothing.
+def _prompting(flow: Flow, prompty: Prompty, context: NodeContext) -> Callable[[dict[str, Any]], _Prompted]:
+    """Return what makes the prompt of a line's inputs."""
+    defaults = {name: item.default for name, item in flow.inputs.items() if isinstance(item.default, str)}
+    meant = resolved(defaults, context.folder, context.environment, prompty.where)
+    # A default that names a variable is resolved here, so that records keep the name and not the value.
+    referring = {name: value for name, value in meant.items() if value != defaults[name]}
+    allowed = {name: item.enum for name, item in flow.inputs.items() if item.enum and prompty.dialect == "v2"}
+    make = _v2(flow, prompty, context) if prompty.dialect == "v2" else _v1(flow, prompty, context)
 
-    As in prompt flow, the environment's own variables are read only where the file gives no field at all: a key of
-    one server is never sent to another.
+    def prompt(inputs: dict[str, Any]) -> _Prompted:
+        values = {name: value for name, value in inputs.items() if name in flow.inputs}
+        for name, value in referring.items():
+            if values.get(name) == defaults[name]:
+                values[name] = value
+        for name, choices in allowed.items():
+            if name in values and values[name] is not None and values[name] not in choices:
+                raise DataError(
+                    f"the input '{name}' is {str(values[name])[:60]!r}",
+                    expected=nearest_hint(str(values[name]), map(str, choices)),
+                )
+        return make(values)
 
-    Raises:
-        ConnectionFault: naming the variable or field that is missing.
-    """
-    kind = TYPES[prompty.type]
-    values = resolved(prompty.configuration, context.folder, context.environment, prompty.where)
-    variables = _VARIABLES.get(prompty.type, {})
-    if not prompty.configuration:
-        found = {key: context.environment.get(variable, "") for key, variable in variables.items()}
-        values = {key: value for key, value in found.items() if value}
-    _refuse_unset(name, values, prompty.where)
-    needed = _NEEDED.get(prompty.type, ())
-    if prompty.type == "open_ai" and not values.get("base_url"):
-        needed = ("api_key",)
-    if values.get("auth_mode") == "meid_token":
-        needed = tuple("token" if key == "api_key" else key for key in needed)
-    for key in needed:
-        if not values.get(key):
-            raise _missing(name, key, prompty, variables.get(key))
-    filled = {key: rule.default for key, rule in kind.fields.items() if rule.default} | values
-    secrets = [key for key, rule in kind.fields.items() if rule.secret]
-    return Connection(
-        name=name,
-        type=prompty.type,
-        configs={key: str(value) for key, value in filled.items() if key not in secrets},
-        secrets={key: Secret(str(filled[key])) for key in secrets if filled.get(key)},
-        where=prompty.where,
-    )
+    return prompt
 
 
-def _refuse_unset(name: str, values: dict[str, Any], where: str) -> None:
-    for key, value in values.items():
-        variable = missing_variable(value)
-        if variable is not None:
-            raise ConnectionFault(
-                f"the prompty '{name}' has no '{key}': the environment variable {variable} is not set",
-                where=where,
-                fix=f"export {variable}=... or write {variable}=... into .env",
-            )
+def _v2(flow: Flow, prompty: Prompty, context: NodeContext) -> Callable[[dict[str, Any]], _Prompted]:
+    prompt = Prompt(prompty, flow.path, sandbox=context.settings.sandbox)
+    return prompt.text if prompty.api == "completion" else prompt.messages
 
 
-def _missing(name: str, key: str, prompty: Prompty, variable: str | None) -> ConnectionFault:
-    fix = f"write {key}: ${{env:{variable or key.upper()}}} into its configuration"
-    if variable is not None and not prompty.configuration:
-        fix = f"export {variable}=... or write {variable}=... into .env"
-    return ConnectionFault(f"the prompty '{name}' has no '{key}'", where=prompty.where, fix=fix)
+def _v1(flow: Flow, prompty: Prompty, context: NodeContext) -> Callable[[dict[str, Any]], _Prompted]:
+    template = Template(prompty.template, flow.path, sandbox=context.settings.sandbox, skipped=prompty.line)
+    from_flow = frozenset(flow.inputs)
+
+    def make(values: dict[str, Any]) -> _Prompted:
+        values = {name: _picture(value, flow.folder) for name, value in values.items()}
+        return rendered(prompty.api, template, values, from_flow)
+
+    return make
 
 
-class _Reader:
-    """Makes the outputs of a line from a response."""
-
-    def __init__(self, flow: Flow, prompty: Prompty, parameters: dict[str, Any]) -> None:
-        self._is_json = expects_json(parameters)
-        self._response = prompty.response
-        self.keys = list(flow.outputs) if self._is_json else []
-
-    def outputs(self, response: ChatResponse) -> dict[str, Any]:
-        if self._response == "all":
-            return _whole(response)
-        if not self._is_json:
-            message = response.message
-            return {"output": message_dict(message) if message.tool_calls or message.function_call else response.text}
-        try:
-            found: Any = json.loads(response.text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"the model's answer is not JSON: '{response.text[:80]}'", expected="a JSON object"
-            ) from error
-        if not isinstance(found, dict):
-            raise DataError(f"the model's answer is a {type(found).__name__}", expected="a JSON object")
-        values = cast("dict[str, Any]", found)
-        for key in self.keys:
-            if key not in values:
-                raise DataError(f"the model's answer has no '{key}'", expected=f"keys: {', '.join(self.keys)}")
-        return {key: values[key] for key in self.keys} if self.keys else values
+def _picture(value: Any, folder: Path) -> Any:
+    """Return a text that describes an image in prompt flow's way (``data:image/png;path: cat.png``) as that image."""
+    match = _PICTURE.fullmatch(value) if isinstance(value, str) else None
+    return load_image({match["key"]: match["content"].strip()}, folder) if match else value
 
 
-def _whole(response: ChatResponse) -> dict[str, Any]:
-    """Return a response in OpenAI's form, all of it JSON."""
-    usage = response.usage
-    choices = response.choices or (response.message,)
-    return {
-        "id": response.id,
-        "model": response.model,
-        "choices": [
-            {
-                "index": index,
-                "message": {key: value for key, value in message_dict(message).items() if value is not None},
-                "finish_reason": response.finish_reason,
-            }
-            for index, message in enumerate(choices)
-        ],
-        "usage": {
-            "prompt_tokens": usage.input_tokens,
-            "completion_tokens": usage.output_tokens,
-            "total_tokens": usage.total_tokens,
-        }
-        if usage is not None
-        else None,
-    }
+# Tools
+
+
+def _answering(prompty: Prompty, context: NodeContext) -> dict[str, tuple[Answering, str]]:
+    """Return what answers the calls of each tool that is a prompty, and the fingerprint of that prompty."""
+    found: dict[str, tuple[Answering, str]] = {}
+    for tool in prompty.tools:
+        if tool.path is not None:
+            flow = load_prompty(tool.path)
+            inner = replace(context, flow=flow, folder=flow.folder)
+            work = open_prompty(flow.nodes[0], inner, agentic=tool.agentic)
+            found[tool.name] = (_answered_by(flow, work), work.fingerprint)
+    return found
+
+
+def _answered_by(flow: Flow, work: Work) -> Answering:
+    plan = line_plan(flow, {flow.nodes[0].name: work}, alone=False)
+
+    async def answer(arguments: Mapping[str, Any]) -> Answer:
+        values, _ = plan.read_inputs(arguments, 0)
+        assert work.prepare is not None
+        assert work.send is not None
+        answer: Answer = await cast("Any", work.send)(work.prepare(values))
+        return answer
+
+    return answer

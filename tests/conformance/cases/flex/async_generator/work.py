@@ -1,0 +1,3 @@
+async def run(text: str):
+    for letter in text:
+        yield letter

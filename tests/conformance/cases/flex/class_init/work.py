@@ -1,0 +1,7 @@
+class Scale:
+    def __init__(self, factor: int = 2, name: str = "x"):
+        self.factor = factor
+        self.name = name
+
+    def __call__(self, number: int):
+        return {"product": number * self.factor, "name": self.name}

@@ -1,0 +1,3 @@
+class Judge:
+    def __call__(self, n: int):
+        return {"score": n}

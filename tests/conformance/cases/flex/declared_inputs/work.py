@@ -1,0 +1,2 @@
+def run(a, b) -> str:
+    return f"{a + 0} {b}"

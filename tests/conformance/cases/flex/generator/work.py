@@ -1,0 +1,3 @@
+def run(text: str):
+    for letter in text:
+        yield letter + "-"

@@ -1,0 +1,2 @@
+def run(text: str):
+    return len(text.split())

@@ -1,0 +1,2 @@
+def run(name: str, data: dict, more: int) -> str:
+    return f"{name}, {data}, {more}"
