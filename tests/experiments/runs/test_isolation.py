@@ -168,8 +168,8 @@ def test_spans_of_all_workers_are_in_one_trace_store(project: Project) -> None:
     processes = set()
     for trace_id in found:
         trace = tracing.show(str(trace_id))
-        assert [span.name for span in trace.spans] == ["flow pair", "node double"]
-        processes.add(tracing.payload(str(trace_id), trace.spans[0].span_id).resource["process.pid"])
+        assert [item.span.name for item in trace.spans] == ["flow pair", "node double"]
+        processes.add(tracing.payload(str(trace_id), trace.spans[0].span.span_id).resource["process.pid"])
     assert len(processes) == 4
     assert str(os.getpid()) not in map(str, processes)
 

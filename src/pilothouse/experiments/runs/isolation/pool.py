@@ -177,7 +177,7 @@ class WorkerPool:
             async with asyncio.timeout(None if limit is None else limit + MARGIN):
                 report = await self._heard(worker)
         except TimeoutError as error:
-            await self._warden.kill(worker)
+            await worker.kill()
             return batch.finish(line, error), False
         except WorkerDied as death:
             return batch.finish(line, death), False
@@ -186,7 +186,7 @@ class WorkerPool:
         is_late = is_time_limit(row.error)
         if is_late:
             # A tool may hang in it still.
-            await self._warden.kill(worker)
+            await worker.kill()
         return batch.finish.priced(row, report.row), not is_late
 
     async def aggregate(self, journal: Journal) -> AggregationResult:

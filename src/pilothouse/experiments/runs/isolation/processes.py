@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -55,8 +56,9 @@ class Worker:
         died: Its exit code, once it has ended.
     """
 
-    def __init__(self, pid: int, channel: Channel) -> None:
+    def __init__(self, pid: int, channel: Channel, kill: Callable[[int], None]) -> None:
         self.pid = pid
+        self._kill = kill
         self.died: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._channel = channel
 
@@ -72,8 +74,16 @@ class Worker:
         """
         data = await self._channel.receive()
         if data is None:
-            raise WorkerDied(await self.died)
+            await asyncio.wait([self.died], timeout=DRAIN)
+            # A tool may have closed our end: nobody would hear of this worker again.
+            raise WorkerDied(await self.kill())
         return decode_report(data)
+
+    async def kill(self) -> int:
+        """Kill it and all processes of its group, and return its exit code once it is gone."""
+        if not self.died.done():
+            self._kill(self.pid)
+        return await asyncio.shield(self.died)
 
     def ended(self, code: int) -> None:
         """Note that it ended; what it has sent before is still read."""
@@ -137,12 +147,10 @@ class Warden:
                 channel.end()
                 raise
 
-    async def kill(self, worker: Worker) -> None:
-        """Kill a worker and all processes of its group, and wait until it is gone."""
-        if not worker.died.done() and self._link is not None:
+    def _kill(self, pid: int) -> None:
+        if self._link is not None:
             with suppress(OSError):
-                self._link.send(ORDER.pack(KILL, worker.pid))
-        await asyncio.shield(worker.died)
+                self._link.send(ORDER.pack(KILL, pid))
 
     async def close(self) -> None:
         """Kill all workers that are left, and end."""
@@ -176,7 +184,7 @@ class Warden:
             self._unread = self._unread[NEWS.size :]
             if what == START:
                 started, channel = self._starting.popleft()
-                worker = self._workers[pid] = Worker(pid, channel)
+                worker = self._workers[pid] = Worker(pid, channel, self._kill)
                 started.set_result(worker)
             elif what == DIED:
                 self._workers.pop(pid).ended(code)
