@@ -22,7 +22,7 @@ from pilothouse.experiments.runs.isolation.types import (
     decode_report,
     encode_order,
 )
-from pilothouse.experiments.runs.isolation.warden import DIED, KILL, NEWS, ORDER, START, main
+from pilothouse.experiments.runs.isolation.warden import DIED, KILL, NEWS, ORDER, START, kill_group, main
 from pilothouse.experiments.runs.isolation.worker import work
 
 StartMethod = Literal["fork", "spawn"]
@@ -190,12 +190,14 @@ class Warden:
                 self._workers.pop(pid).ended(code)
 
     def _lost(self) -> None:
-        """The warden was killed; the system kills its workers."""
+        """The warden was killed, and the system kills its workers; what these have started is ours to end."""
         self._leave()
         while self._starting:
             self._starting.popleft()[0].set_exception(_gone())
         while self._workers:
-            self._workers.popitem()[1].ended(-signal.SIGKILL)
+            pid, worker = self._workers.popitem()
+            kill_group(pid)
+            worker.ended(-signal.SIGKILL)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:

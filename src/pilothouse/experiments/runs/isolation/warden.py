@@ -107,7 +107,7 @@ class _Warden:
                 if worker == 0:
                     return
                 self._workers.discard(worker)
-                _kill_group(worker)  # what its tools have started
+                kill_group(worker)  # what its tools have started
                 self._parent.sendall(NEWS.pack(DIED, worker, os.waitstatus_to_exitcode(status)))
 
 
@@ -115,13 +115,14 @@ def _nothing(_number: int, _frame: FrameType | None) -> None:
     return None
 
 
-def _kill_group(worker: int) -> None:
+def kill_group(worker: int) -> None:
+    """Kill a worker and the processes that its tools have started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(worker, signal.SIGKILL)
 
 
 def _kill(worker: int) -> None:
-    _kill_group(worker)
+    kill_group(worker)
     with suppress(ProcessLookupError):
         os.kill(worker, signal.SIGKILL)  # it may have been born just now, without a group of its own
 
