@@ -120,13 +120,13 @@ def test_records_are_the_same_field_by_field(project: Project) -> None:
 
 
 def test_rows_of_any_type_reach_the_worker_as_they_are(project: Project) -> None:
-    import datetime
+    import datetime as dt
     from decimal import Decimal
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    when = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
+    when = dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.UTC)
     table = pa.table({"x": [when, when], "d": [Decimal("1.50"), None], "b": [b"\x00\xff", b""]})
     pq.write_table(table, project.root / "odd.parquet")
     files = {

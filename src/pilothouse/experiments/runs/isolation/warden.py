@@ -91,8 +91,10 @@ class _Warden:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for end in (self._parent, self._ended, self._wake):
                 end.close()
-            # A tool that reads its standard input finds it empty; the terminal belongs to the parent.
+            # A tool that reads its standard input finds it empty: the terminal is the parent's. What it prints goes to
+            # standard error, so that the parent's own output can be read by programs.
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(2, 1)
             if self._program is not None:
                 os.set_inheritable(channel, True)
                 os.execv(self._program[0], [*self._program, str(channel)])  # noqa: S606 - this very interpreter
