@@ -95,6 +95,7 @@ class Backends:
             return
         opening = Opening(
             root=services.root,
+            state=services.state,
             variables=dict(services.settings.environment),
             run=run.name,
             flow=plan.flow,

@@ -114,6 +114,8 @@ class Engine:
         while lines := self._feed.take(1):
             line = lines[0]
             await self._crew.record([self._finish(line, await self._run_line(line))])
+            # A row that never waited has kept the loop from the journal, the progress and Ctrl-C.
+            await asyncio.sleep(0)
 
     async def _run_line(self, line: Line) -> Outcome:
         if line.inputs is None:

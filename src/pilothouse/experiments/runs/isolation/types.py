@@ -56,6 +56,7 @@ class Opening(Struct, frozen=True, kw_only=True):
 
     Attributes:
         root: The project's folder.
+        state: Its state folder.
         variables: Its environment, that of `.env` included.
         run: Name of the run.
         flow: The flow, its variants chosen.
@@ -64,6 +65,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     """
 
     root: Path
+    state: Path
     variables: dict[str, str]
     run: str
     flow: Flow

@@ -212,16 +212,19 @@ class _Services:
 
     def __init__(self, opening: Opening) -> None:
         self.root: Path = opening.root
-        self.state = opening.root / ".pilothouse"
+        self.state: Path = opening.state
         self.settings = Settings.load(opening.root, Environment(opening.variables))
         self.clock: Clock = SystemClock()
-        self._built: dict[Any, Any] = {}
+        self._built: dict[type[Any], Any] = {}
 
     def get(self, kind: type[T]) -> T:
         """Return the one instance of ``kind``."""
         if kind not in self._built:
-            self._built[kind] = cast("Any", kind).build(self)
-        return self._built[kind]
+            self._built[kind] = self._made(kind)
+        return cast("T", self._built[kind])
+
+    def _made(self, kind: Any) -> object:
+        return kind.build(self)
 
     def close(self) -> None:
         """Close what was built, the last first: spans are written."""
