@@ -18,7 +18,8 @@ from .test_kill import Command, prepare
 #: Rows from the 50th on wait for `go.txt`, in a process that their tool has started.
 WAITING = """
     import subprocess
-        from pilothouse import tool
+    from pathlib import Path
+    from pilothouse import tool
 
     @tool
     def double(x: int) -> int:
