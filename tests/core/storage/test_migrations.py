@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ import pilothouse
 from pilothouse.core.errors import Conflict
 from pilothouse.core.storage import schema
 from pilothouse.core.storage.sql import Database, metadata
+
+from .new_database import by_steps, read_off
 
 PACKAGE = Path(pilothouse.__file__).parent
 
@@ -62,8 +64,9 @@ def differences(database: Database) -> list[object]:
     return found
 
 
-def test_the_steps_make_what_the_rooms_tables_say(database: Database) -> None:
-    database.upgrade()
+@pytest.mark.parametrize("make", [by_steps, Database.upgrade], ids=["by steps", "at once"])
+def test_the_schema_is_what_the_rooms_tables_say(database: Database, make: Callable[[Database], None]) -> None:
+    make(database)
     assert differences(database) == [], "a room's tables.py and the migrations disagree: see migrations/__init__.py"
 
 
@@ -75,9 +78,44 @@ def test_down_to_nothing_and_up_again(database: Database) -> None:
         with database.read() as connection:
             assert schema.current(connection) == number
     assert tables(database) == set()
-    database.upgrade()
+    by_steps(database)
     assert tables(database) == everything
     assert differences(database) == []
+
+
+def test_a_new_database_is_the_very_one_that_took_the_steps(tmp_path: Path) -> None:
+    found = []
+    for name, make in (("stepped", by_steps), ("new", Database.upgrade)):
+        database = Database.at(tmp_path / f"{name}.db")
+        make(database)
+        with database.read() as connection:
+            found.append(read_off(connection))
+        database.close()
+    assert found[0] == found[1]
+    stale = "new_database.sql lags behind the steps: python -m tests.core.storage.new_database"
+    assert (schema.FOLDER / schema.NEW).read_text() == found[0], stale
+
+
+def test_steps_that_a_new_database_lacks_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (*schema.FOLDER.glob("[0-9]*.py"), schema.FOLDER / schema.NEW):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "9999_more.py").write_text(
+        "import sqlalchemy as sa\ndef upgrade(op):\n    op.create_table('more', sa.Column('x', sa.Integer))\n"
+    )
+    monkeypatch.setattr(schema, "FOLDER", tmp_path)
+    database = Database.at(tmp_path / "some.db")
+    database.upgrade()
+    assert tables(database) == {*metadata.tables, "more"}
+    database.close()
+    older = Database.at(tmp_path / "older.db")
+    older.migrate("0001")
+    assert tables(older) == {name for name in metadata.tables if name.startswith("registry_")}
+    older.close()
+
+
+def test_a_new_sqlite_database_wakes_no_migration_tool(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", UPGRADE, f"sqlite:///{tmp_path}/brand.db"]
+    assert subprocess.run(command, input="go\n", check=True, capture_output=True, text=True).stdout == "ready\nFalse\n"
 
 
 def test_the_numbers_of_the_steps_make_one_line() -> None:

@@ -88,13 +88,13 @@ def test_a_chain_of_sync_tools_takes_one_hop_into_a_thread(project: Project) -> 
     opened = runner(path)
     assert opened.is_sync
     hops: list[object] = []
-    original = opened._threads.run
+    original = opened._threads.submit
 
-    async def counted(call: Any) -> Any:
+    def counted(call: Any) -> Any:
         hops.append(call)
-        return await original(call)
+        return original(call)
 
-    opened._threads.run = counted  # type: ignore[method-assign]
+    opened._threads.submit = counted  # type: ignore[method-assign]
     result = asyncio.run(opened.run_line({}))
     assert len(hops) == 1
     assert len(set(result.outputs["o"])) == 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -20,7 +20,7 @@ from pilothouse.experiments.runs.exports.formats import FORMATS, ExportFormat
 from pilothouse.experiments.runs.interrupts import Stop, catch_signals
 from pilothouse.experiments.runs.runfile import load_run_file, named, parse_pairs, parse_variants, within
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.runs.types import Progress, RowStatus, Run, RunRow, RunSpec
+from pilothouse.experiments.runs.types import Isolation, Progress, RowStatus, Run, RunRow, RunSpec
 from pilothouse.models.service import ModelService
 
 OnProgress = Callable[[Progress], None]
@@ -29,6 +29,12 @@ Work = Callable[[Stop, OnProgress], Coroutine[Any, Any, Run]]
 #: Seconds between two lines of progress where there is no terminal.
 LINE_EVERY = 5.0
 ERRORS_SHOWN = 3
+ISOLATIONS = get_args(Isolation)
+#: Options that stand in the spec as they are given.
+PLAIN = (
+    *("id_column", "source_run", "name", "concurrency", "repeat"),
+    *("limit", "timeout", "isolation", "max_failures"),
+)
 CELL_WIDTH = 200
 
 
@@ -53,6 +59,7 @@ def run() -> None:
 @click.option("--repeat", type=click.IntRange(1), help="Times every row is run.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first rows.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds a row may take.")
+@click.option("--isolation", type=click.Choice(ISOLATIONS), help="process: rows run in processes that can be killed.")
 @click.option("--max-failures", type=click.IntRange(0), help="Failed rows that are accepted; 0 by default.")
 @click.option("--no-cache", is_flag=True, help="Call every node anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
@@ -74,16 +81,17 @@ def create(services: Services, as_json: bool, no_cache: bool, **given: Any) -> i
 @click.argument("ref")
 @click.option("--failed-only", is_flag=True, help="Run failed rows again, not those that were never begun.")
 @click.option("--force", is_flag=True, help="Go on though the flow or the data changed.")
+@click.option("--isolation", type=click.Choice(ISOLATIONS), help="Where rows run from now on.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
 @click.pass_obj
-def resume(services: Services, ref: str, failed_only: bool, force: bool, as_json: bool) -> int:
+def resume(services: Services, ref: str, as_json: bool, **how: Any) -> int:
     """Run the rows of REF that have no answer yet, and aggregate again."""
     runs = services.get(RunService)
     if runs.get(ref).status == "completed":
         console(stderr=True).print("every row has its answer already: nothing was run", markup=False)
 
     def work(stop: Stop, show: OnProgress) -> Coroutine[Any, Any, Run]:
-        return runs.resume(ref, failed_only=failed_only, force=force, stop=stop, on_progress=show)
+        return runs.resume(ref, stop=stop, on_progress=show, **how)
 
     ended = _watch(services, work)
     return _finish(runs, ended, as_json=as_json)
@@ -186,7 +194,7 @@ def _spec(root: Path, base: RunSpec | None, given: dict[str, Any]) -> RunSpec:
     if given["data"] is not None:
         is_version = given["data"].startswith("dataset:")
         changes["data"] = given["data"] if is_version else within(root, named(root, Path(given["data"])))
-    for key in ("id_column", "source_run", "name", "concurrency", "repeat", "limit", "timeout", "max_failures"):
+    for key in PLAIN:
         if given[key] is not None:
             changes[key] = given[key]
     for key, texts in (("column_mapping", given["column_mapping"]), ("tags", given["tag"])):

@@ -12,6 +12,7 @@ from pilothouse.access.types import Actor
 from pilothouse.core.errors import Conflict
 from pilothouse.core.ids import new_id
 from pilothouse.core.version import VERSION
+from pilothouse.experiments.runs.backends import Choice
 from pilothouse.experiments.runs.engine.execution import recount
 from pilothouse.experiments.runs.engine.plan import Plan
 from pilothouse.experiments.runs.journal import Journal
@@ -19,7 +20,7 @@ from pilothouse.experiments.runs.lineage import slug
 from pilothouse.experiments.runs.types import Attempt, Counts, Run
 
 
-def new_run(plan: Plan, now: datetime, actor: Actor) -> Run:
+def new_run(plan: Plan, now: datetime, actor: Actor, choice: Choice) -> Run:
     """Return the record of a run that begins."""
     run_id = new_id()
     return Run(
@@ -35,8 +36,8 @@ def new_run(plan: Plan, now: datetime, actor: Actor) -> Run:
         repeat=plan.repeat,
         counts=Counts(total=plan.total),
         notes=plan.notes,
-        attempts=(Attempt(number=1, started_at=now),),
-        environment=_environment(),
+        attempts=(Attempt(number=1, started_at=now, notes=choice.notes),),
+        environment=_environment(choice),
         created_by=actor.name,
         created_at=now,
     )
@@ -67,11 +68,16 @@ def told(run: Run, journal: Journal, read_again: Callable[[], Run]) -> Run:
     )
 
 
-def continued(run: Run, now: datetime, notes: tuple[str, ...]) -> Run:
+def continued(run: Run, now: datetime, notes: tuple[str, ...], choice: Choice) -> Run:
     """Return the record of a run that goes on."""
-    attempt = Attempt(number=len(run.attempts) + 1, started_at=now, notes=notes)
+    attempt = Attempt(number=len(run.attempts) + 1, started_at=now, notes=(*notes, *choice.notes))
     return msgspec.structs.replace(
-        run, status="running", error=None, metrics={}, attempts=(*run.attempts, attempt), environment=_environment()
+        run,
+        status="running",
+        error=None,
+        metrics={},
+        attempts=(*run.attempts, attempt),
+        environment=_environment(choice),
     )
 
 
@@ -102,9 +108,10 @@ def refuse_changes(run: Run, plan: Plan) -> None:
         )
 
 
-def _environment() -> dict[str, str]:
+def _environment(choice: Choice) -> dict[str, str]:
     return {
         "pilothouse": VERSION,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "isolation": choice.isolation,
     }

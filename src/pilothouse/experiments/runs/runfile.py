@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from pilothouse.core.errors import ConfigError, UserError
 from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, load_yaml
-from pilothouse.experiments.runs.types import RunSpec
+from pilothouse.experiments.runs.types import Isolation, RunSpec
 from pilothouse.flows.dag.variants import parse_variant
 from pilothouse.flows.nodes.opening import INIT
 
@@ -43,6 +43,7 @@ class _RunFile(Struct, kw_only=True, forbid_unknown_fields=True):
     max_failures: int = 0
     repeat: int = 1
     timeout: float | None = None
+    isolation: Isolation | None = None
     limit: int | None = None
 
 
@@ -81,6 +82,7 @@ def load_run_file(path: Path, root: Path) -> tuple[RunSpec, list[str]]:
         max_failures=file.max_failures,
         repeat=file.repeat,
         timeout=file.timeout,
+        isolation=file.isolation,
         limit=file.limit,
     )
     return spec, [f"'{key}' in {path.name} means nothing here and was ignored" for key in ignored]

@@ -18,12 +18,13 @@ from pilothouse.core.services import Services
 from pilothouse.core.storage.files import AppendLog
 from pilothouse.core.storage.sql import Database
 from pilothouse.datasets.service import DatasetService
+from pilothouse.experiments.runs.backends import Backends
 from pilothouse.experiments.runs.cache import NodeCacheStore, RunNodeCache
+from pilothouse.experiments.runs.engine.backend import Backend
 from pilothouse.experiments.runs.engine.execution import Execution, OnProgress, Tools, recount
 from pilothouse.experiments.runs.engine.lines import refuse_if_none_maps
 from pilothouse.experiments.runs.engine.plan import Plan, Planner
 from pilothouse.experiments.runs.engine.progress import Tally
-from pilothouse.experiments.runs.engine.spans import RunTracer
 from pilothouse.experiments.runs.exports.formats import ExportFormat, export_run
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.journal import Journal, renumber
@@ -31,16 +32,12 @@ from pilothouse.experiments.runs.lineage import Lineage
 from pilothouse.experiments.runs.records import changes, continued, new_run, refuse_changes, told
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
-from pilothouse.experiments.runs.types import RowOrder, RowStatus, Run, RunRow, RunSpec, RunStatus
-from pilothouse.flows.runner import FlowRunner
+from pilothouse.experiments.runs.types import Isolation, RowOrder, RowStatus, Run, RunRow, RunSpec, RunStatus
 from pilothouse.flows.running.threads import ToolThreads
-from pilothouse.flows.settings import FlowSettings
 from pilothouse.models.service import ModelService
 from pilothouse.registry.service import RegistryService
-from pilothouse.tracing.service import TracingService
 
 OpenCache = Callable[[], RunNodeCache]
-OpenRunner = Callable[[Run, Plan, "RunNodeCache | None"], FlowRunner]
 
 FOLDER = "runs"
 ROWS = "rows.jsonl"
@@ -55,7 +52,7 @@ class RunService:
         tools: What attempts work with.
         open_cache: Opens the node cache for a run.
         lineage: States which run used what.
-        open_runner: Opens a flow for running.
+        backends: Opens a flow where its rows are to run.
         actor: Who acts.
     """
 
@@ -67,7 +64,7 @@ class RunService:
         tools: Tools,
         open_cache: OpenCache,
         lineage: Lineage,
-        open_runner: OpenRunner,
+        backends: Backends,
         actor: Actor,
     ) -> None:
         self._folder = folder
@@ -76,7 +73,7 @@ class RunService:
         self._store = tools.store
         self._open_cache = open_cache
         self._lineage = lineage
-        self._open_runner = open_runner
+        self._backends = backends
         self._actor = actor
 
     @classmethod
@@ -85,10 +82,8 @@ class RunService:
         store = RunStore(services.get(Database))
         folder = services.state / FOLDER
         models = services.get(ModelService)
-        tracer = services.get(TracingService).tracer
 
         settings = services.settings.section(RunSettings)
-        flow_settings = services.settings.section(FlowSettings)
         cached = NodeCacheStore(services.get(Database), services.clock)
 
         def open_cache() -> RunNodeCache:
@@ -101,24 +96,13 @@ class RunService:
             run = store.get(ref)
             return told(run, journal(run), lambda: store.get(run.id))
 
-        def open_runner(run: Run, plan: Plan, cache: RunNodeCache | None) -> FlowRunner:
-            timeout = plan.spec.timeout or flow_settings.line_timeout
-            return FlowRunner(
-                plan.flow,
-                models=models,
-                tracer=RunTracer(tracer, run.name, plan.spec),
-                cache=cache,
-                connections=plan.spec.connections,
-                settings=msgspec.structs.replace(flow_settings, line_timeout=timeout),
-            )
-
         return cls(
             folder,
             planner=Planner(services.root, services.get(DatasetService), find_run, journal),
             tools=Tools(store=store, price=models.price, settings=settings, clock=services.clock),
             open_cache=open_cache,
             lineage=Lineage(services.get(RegistryService)),
-            open_runner=open_runner,
+            backends=Backends(services),
             actor=services.get(Actor),
         )
 
@@ -141,12 +125,12 @@ class RunService:
         stop = stop or Stop()
         plan = await self._planned(spec, stop)
         lines = refuse_if_none_maps(plan.lines().wanted(lambda _number, _repeat: False))
-        run = new_run(plan, self._tools.clock.now(), self._actor)
-        async with self._opened(run, plan) as (runner, cache):
+        run = new_run(plan, self._tools.clock.now(), self._actor, self._backends.choose(spec))
+        async with self._opened(run, plan, stop) as (backend, cache):
             with self._held(run) as log:
                 run = self._recorded(run, plan)
                 execution = Execution(run, plan, journal=self._journal(run), log=log, tools=self._tools, tally=Tally())
-                return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
+                return await execution.go(backend, lines, cache=cache, stop=stop, on_progress=on_progress)
 
     async def resume(
         self,
@@ -154,6 +138,7 @@ class RunService:
         *,
         failed_only: bool = False,
         force: bool = False,
+        isolation: Isolation | None = None,
         on_progress: OnProgress | None = None,
         stop: Stop | None = None,
     ) -> Run:
@@ -165,6 +150,7 @@ class RunService:
             ref: The run: name, id, id prefix or `latest`.
             failed_only: Run failed rows again, but not those that were never begun.
             force: Go on though the flow or the data differ from what the run began with.
+            isolation: Where rows run from now on; where they ran so far when absent.
             on_progress: Called at most ten times a second.
             stop: Asked by whoever wants the run to end.
 
@@ -178,6 +164,8 @@ class RunService:
             run = self._store.get(run.id)
             if run.status == "completed":
                 return run
+            if isolation is not None:
+                run = msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, isolation=isolation))
             plan = await self._planned_again(run, stop)
             refuse_changes(run, plan)
             journal = self._journal(run)
@@ -189,11 +177,11 @@ class RunService:
 
             lines = plan.lines().wanted(is_done)
             tally = await asyncio.to_thread(recount, journal, "completed")
-            async with self._opened(run, plan) as (runner, cache):
+            async with self._opened(run, plan, stop) as (backend, cache):
                 execution = Execution(
                     self._continue(run, forced), plan, journal=journal, log=log, tools=self._tools, tally=tally
                 )
-                return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
+                return await execution.go(backend, lines, cache=cache, stop=stop, on_progress=on_progress)
 
     def get(self, ref: str) -> Run:
         """Return a run; one whose process was killed is told as interrupted, with the rows it recorded.
@@ -277,10 +265,10 @@ class RunService:
             yield log
 
     @asynccontextmanager
-    async def _opened(self, run: Run, plan: Plan) -> AsyncGenerator[tuple[FlowRunner, RunNodeCache | None]]:
+    async def _opened(self, run: Run, plan: Plan, stop: Stop) -> AsyncGenerator[tuple[Backend, RunNodeCache | None]]:
         async with AsyncExitStack() as stack:
             cache = await stack.enter_async_context(self._open_cache()) if plan.spec.use_cache else None
-            yield await stack.enter_async_context(self._open_runner(run, plan, cache)), cache
+            yield await stack.enter_async_context(self._backends.open(run, plan, cache, stop)), cache
 
     def _recorded(self, run: Run, plan: Plan) -> Run:
         flow, data = self._lineage.registered(plan.flow_ref, plan.data_ref)
@@ -294,7 +282,7 @@ class RunService:
         return run
 
     def _continue(self, run: Run, notes: tuple[str, ...]) -> Run:
-        run = continued(run, self._tools.clock.now(), notes)
+        run = continued(run, self._tools.clock.now(), notes, self._backends.choose(run.spec))
         self._store.update(run)
         return run
 

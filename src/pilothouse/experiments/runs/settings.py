@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from pilothouse.experiments.runs.types import Isolation
 
 
 class RunSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -11,6 +15,9 @@ class RunSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     Attributes:
         concurrency: Rows in flight for flows that wait on models; the models' limiter adapts below it.
         threads: Rows in flight for flows of plain Python functions.
+        isolation: Where rows run when the run does not say; prompt flow's PF_BATCH_METHOD asks for processes too.
+        workers: Worker processes of a run with isolation; prompt flow's PF_WORKER_COUNT, else one for each processor
+            and at least 4, when absent.
         grace: Seconds that rows in flight may go on after the first Ctrl-C.
         flush_interval: Seconds between two writes of the journal; a killed process loses at most that much work.
         flush_rows: Rows that are written at once without waiting for the interval.
@@ -20,6 +27,8 @@ class RunSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     concurrency: int = 64
     threads: int = 16
+    isolation: Isolation | None = None
+    workers: Annotated[int, Meta(ge=1)] | None = None
     grace: float = 30.0
     flush_interval: float = 0.05
     flush_rows: int = 1000

@@ -17,6 +17,9 @@ RunStatus = Literal["created", "running", "completed", "completed_with_errors", 
 RowStatus = Literal["completed", "failed", "missing"]
 """``missing`` = the source run has no completed row to feed this line with."""
 
+Isolation = Literal["none", "process"]
+"""``none`` = rows run in this process; ``process`` = in worker processes, which are killed when a row hangs."""
+
 NO_USAGE = Usage()
 
 RowOrder = Literal["input", "completion"]
@@ -42,10 +45,11 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         description: Free text.
         tags: Free pairs.
         use_cache: Whether unchanged nodes may answer from the node cache.
-        concurrency: Rows in flight; chosen from the kind of flow when absent.
+        concurrency: Rows in flight; chosen from the kind of flow when absent. With isolation, worker processes.
         max_failures: Failed rows that are still accepted; beyond it the command ends with code 1.
         repeat: Times every row is run, at least 1.
         timeout: Seconds a row may take; `flows.line_timeout` when absent.
+        isolation: Where rows run; `runs.isolation` when absent.
         limit: Only the first rows of the data; all of them when absent.
         experiment: The experiment that this run is a part of.
     """
@@ -67,6 +71,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_failures: int = 0
     repeat: int = 1
     timeout: float | None = None
+    isolation: Isolation | None = None
     limit: int | None = None
     experiment: str | None = None
 
@@ -195,7 +200,7 @@ class Run(Struct, frozen=True, kw_only=True):
         notes: Things counted and worth knowing (bypassed outputs, unusable cache, rows left out).
         error: Why the run, or its aggregation, failed.
         attempts: Every execution, the latest last.
-        environment: Package version, Python, platform.
+        environment: Package version, Python, platform, and the isolation of the latest attempt.
         created_by: The actor's name.
         created_at: When it was recorded.
     """

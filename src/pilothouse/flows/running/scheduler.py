@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
@@ -15,7 +16,8 @@ from pilothouse.flows.running.line import Line, TimeLimit
 from pilothouse.flows.running.plan import PlanNode
 from pilothouse.flows.running.threads import ToolThreads
 
-Tasks = dict["asyncio.Task[tuple[int, ...]]", PlanNode]
+Ran = tuple[int, ...]
+"""Places of nodes that ran, one behind the other."""
 
 
 def run_in_order(line: Line, deadline: float | None) -> bool:
@@ -56,29 +58,31 @@ class Scheduler:
         nodes = line.plan.nodes
         waiting = [len(node.dependencies) for node in nodes]
         ready = deque(line.plan.roots)
-        tasks: Tasks = {}
+        begun = _Begun()
         try:
-            while (ready and not line.stopped) or tasks:
+            while (ready and not line.stopped) or begun.nodes:
                 while ready and not line.stopped:
                     node = nodes[ready.popleft()]
                     if line.results[node.index] is not None:
                         continue
                     ran = self._at_once(line, node)
-                    if ran is None and not tasks and not ready:
+                    if ran is None and not node.is_threaded and not begun.nodes and not ready:
                         # Nothing else to do: no task is needed to wait for it.
                         ran = await self._run_node(line, node, repeat)
-                    if ran is None:
-                        tasks[asyncio.create_task(self._run_node(line, node, repeat))] = node
-                    else:
+                    if ran is not None:
                         ready.extend(_freed(line, ran, waiting))
-                if tasks:
-                    ready.extend(_freed(line, await _first(line, tasks), waiting))
+                    elif node.is_threaded:
+                        begun.add(self._threads.submit(partial(_run_chain, line, node)), node)
+                    else:
+                        begun.add(asyncio.create_task(self._run_node(line, node, repeat)), node)
+                if begun.nodes:
+                    ready.extend(_freed(line, await begun.ended(line), waiting))
         except BaseException:
             line.stopped = True
-            await _cancelled(tasks)
+            await begun.cancel()
             raise
 
-    def _at_once(self, line: Line, node: PlanNode) -> tuple[int, ...] | None:
+    def _at_once(self, line: Line, node: PlanNode) -> Ran | None:
         """Bypass a node or run short work of our own; None when the node has to be waited for."""
         if line.plan.can_bypass and line.bypasses(node):
             return (node.index,)
@@ -87,10 +91,8 @@ class Scheduler:
             return (node.index,)
         return None
 
-    async def _run_node(self, line: Line, node: PlanNode, repeat: int) -> tuple[int, ...]:
-        """Run a node, and in its thread the nodes chained to it; return those that ran."""
-        if node.is_threaded:
-            return await self._threads.run(lambda: _run_chain(line, node))
+    async def _run_node(self, line: Line, node: PlanNode, repeat: int) -> Ran:
+        """Run a node on the loop."""
 
         async def send(item: PlanNode, prepared: Any) -> tuple[Answer, bool]:
             if self._node_timeout is None:
@@ -138,7 +140,8 @@ def _called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     return read_out(output) if iterates(output) else output
 
 
-def _run_chain(line: Line, head: PlanNode) -> tuple[int, ...]:
+def _run_chain(line: Line, head: PlanNode) -> Ran:
+    """Run a sync tool, and behind it in the same thread the nodes chained to it; return those that ran."""
     line.run(head)
     ran = [head.index]
     for index in head.chain:
@@ -160,23 +163,52 @@ def _freed(line: Line, ran: Iterable[int], waiting: list[int]) -> list[int]:
     return sorted(free)
 
 
-async def _first(line: Line, tasks: Tasks) -> list[int]:
-    """Wait until some task ends; return what ran. After a failure the others are stopped and waited for."""
-    if line.stopped:
-        for task, node in tasks.items():
-            # A tool in a thread cannot be stopped: it is waited for, so that nothing of the line goes on.
-            if not node.is_threaded:
-                task.cancel()
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    ran: list[int] = []
-    for task in done:
-        del tasks[task]
-        if not task.cancelled():
-            ran += task.result()
-    return ran
+class _Begun:
+    """Nodes of a line that have begun and not ended.
 
+    Each tells its end by itself: to ask all of them after every end would cost the square of their number.
 
-async def _cancelled(tasks: Tasks) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    Attributes:
+        nodes: The nodes by what they are waited for with.
+    """
+
+    __slots__ = ("_ended", "_waiter", "nodes")
+
+    def __init__(self) -> None:
+        self.nodes: dict[asyncio.Future[Ran], PlanNode] = {}
+        self._ended: list[asyncio.Future[Ran]] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def add(self, future: asyncio.Future[Ran], node: PlanNode) -> None:
+        """Take a node that has begun."""
+        self.nodes[future] = node
+        future.add_done_callback(self._note)
+
+    async def ended(self, line: Line) -> list[int]:
+        """Wait until some node ends; return what ran. After a failure the others are stopped and waited for."""
+        if line.stopped:
+            for future, node in self.nodes.items():
+                # A tool in a thread cannot be stopped: it is waited for, so that nothing of the line goes on.
+                if not node.is_threaded:
+                    future.cancel()
+        if not self._ended:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        ended, self._ended = self._ended, []
+        ran: list[int] = []
+        for future in ended:
+            del self.nodes[future]
+            if not future.cancelled():
+                ran += future.result()
+        return ran
+
+    async def cancel(self) -> None:
+        """Stop all that can be stopped, and wait for it."""
+        for future in self.nodes:
+            future.cancel()
+        await asyncio.gather(*self.nodes, return_exceptions=True)
+
+    def _note(self, future: asyncio.Future[Ran]) -> None:
+        self._ended.append(future)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
@@ -38,13 +39,17 @@ class ToolThreads:
         When the caller is cancelled it stops waiting at once; a call that has begun runs to its end, because Python
         cannot stop a thread.
         """
+        return await self.submit(call)
+
+    def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """Hand ``call`` to a thread, as `run` does, and return what becomes of it."""
         loop = asyncio.get_running_loop()
         context = copy_context()
         if self._executor is not None:
-            return await loop.run_in_executor(self._executor, lambda: context.run(call))
-        future: asyncio.Future[Any] = loop.create_future()
-        self._submit((lambda: context.run(call), loop, future))
-        return cast("T", await future)
+            return loop.run_in_executor(self._executor, context.run, call)
+        future: asyncio.Future[T] = loop.create_future()
+        self._submit((partial(context.run, call), loop, future))
+        return future
 
     def close(self) -> None:
         """End the threads as they become idle; never waits. Nothing can be run afterwards."""

@@ -20,6 +20,8 @@ How to add a step:
    (`ix_<table>_<columns>`). A column is altered inside `op.batch_alter_table`, which SQLite needs.
 3. Run `tests/core/storage/test_migrations.py`: it compares the migrated schema with the tables of every room, on
    SQLite and PostgreSQL, up, down and up again.
+4. Run ``python -m tests.core.storage.new_database``: it writes `new_database.sql`, what a brand-new SQLite database
+   gets in place of the steps, anew.
 
 A step that was released is never changed; the next step mends it. Each upgrade runs in one transaction.
 """

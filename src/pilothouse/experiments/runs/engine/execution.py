@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 
@@ -14,8 +14,8 @@ from pilothouse.core.clock import Clock
 from pilothouse.core.errors import PilothouseError, StorageError
 from pilothouse.core.storage.files import AppendLog
 from pilothouse.experiments.runs.cache import RunNodeCache
+from pilothouse.experiments.runs.engine.backend import Backend, Batch
 from pilothouse.experiments.runs.engine.lines import Line
-from pilothouse.experiments.runs.engine.loop import Engine, EngineOptions
 from pilothouse.experiments.runs.engine.outcome import RowMaker, cost_of
 from pilothouse.experiments.runs.engine.plan import Plan
 from pilothouse.experiments.runs.engine.pricing import Price, Tariffs
@@ -25,8 +25,7 @@ from pilothouse.experiments.runs.journal import Journal, RowWriter
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
 from pilothouse.experiments.runs.types import CacheUse, Counts, Progress, RowStatus, Run, RunStatus, Totals
-from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult
-from pilothouse.flows.runner import FlowRunner
+from pilothouse.flows.results import AggregationResult, ErrorInfo
 
 OnProgress = Callable[[Progress], None]
 
@@ -69,7 +68,7 @@ class Execution:
 
     async def go(
         self,
-        runner: FlowRunner,
+        backend: Backend,
         lines: Iterator[Line],
         *,
         cache: RunNodeCache | None,
@@ -84,8 +83,8 @@ class Execution:
         """
         try:
             async with self._glances(on_progress):
-                is_complete = await self._run_rows(runner, lines, stop)
-                await self._end(runner, cache, stop, is_complete=is_complete)
+                is_complete = await self._run_rows(backend, lines, stop)
+                await self._end(backend, cache, stop, is_complete=is_complete)
         except asyncio.CancelledError:
             self._close("interrupted", cache)
             raise
@@ -99,26 +98,32 @@ class Execution:
             on_progress(self._meter.glance())
         return self.run
 
-    async def _run_rows(self, runner: FlowRunner, lines: Iterator[Line], stop: Stop) -> bool:
+    async def _run_rows(self, backend: Backend, lines: Iterator[Line], stop: Stop) -> bool:
         """Run the lines; return whether every one has an outcome."""
-        spec, settings = self.run.spec, self._tools.settings
-        timeout = runner.settings.line_timeout
-        most = settings.threads if runner.is_sync else min(settings.concurrency, runner.slots or settings.concurrency)
-        options = EngineOptions(concurrency=spec.concurrency or most, timeout=timeout, grace=settings.grace)
+        settings = self._tools.settings
         finish = RowMaker(
-            attempt=self.run.attempts[-1].number, timeout=timeout, tariffs=self._tariffs, clock=self._tools.clock
+            attempt=self.run.attempts[-1].number,
+            timeout=backend.timeout,
+            remedy=backend.remedy,
+            tariffs=self._tariffs,
+            clock=self._tools.clock,
         )
         writer = RowWriter(
             self._log, interval=settings.flush_interval, batch=settings.flush_rows, on_recorded=self._tally.add
         )
-        engine = Engine(
-            runner, lines=lines, writer=writer, finish=finish, options=options, stop=stop, meter=self._meter
-        )
         async with writer:
-            await engine.run()
-        return engine.is_complete
+            return await backend.run(
+                Batch(
+                    lines=lines,
+                    writer=writer,
+                    finish=finish,
+                    stop=stop,
+                    meter=self._meter,
+                    concurrency=self.run.spec.concurrency,
+                )
+            )
 
-    async def _end(self, runner: FlowRunner, cache: RunNodeCache | None, stop: Stop, *, is_complete: bool) -> None:
+    async def _end(self, backend: Backend, cache: RunNodeCache | None, stop: Stop, *, is_complete: bool) -> None:
         if cache is not None:
             await cache.flush()
         if not is_complete:
@@ -127,9 +132,7 @@ class Execution:
         made: AggregationResult | None = None
         if self._plan.flow.has_aggregation and self._tally.completed:
             self._meter.phase = "aggregation"
-            lines = await asyncio.to_thread(_completed_lines, self._journal, runner.needs_for_aggregation)
-            grace = self._tools.settings.grace
-            has_ended, made = await unless_stopped(runner.aggregate(lines), stop, grace)
+            has_ended, made = await unless_stopped(backend.aggregate(self._journal), stop, self._tools.settings.grace)
             if not has_ended:
                 self._close("interrupted", cache)
                 return
@@ -197,24 +200,6 @@ def recount(journal: Journal, status: RowStatus | None = None) -> Tally:
     tally = Tally()
     tally.add(journal.rows(status=status, order="completion"))
     return tally
-
-
-def _completed_lines(journal: Journal, needed: Sequence[str]) -> list[LineResult]:
-    """Return all completed lines in input order, whenever and by whichever attempt they were run.
-
-    Args:
-        journal: The rows.
-        needed: The nodes that aggregation reads; nothing else of the lines is kept.
-    """
-    return [
-        LineResult(
-            line_number=row.number * journal.repeat + row.repeat,
-            status="completed",
-            inputs=row.inputs,
-            nodes=tuple(node for node in row.nodes if node.node in needed),
-        )
-        for row in journal.rows(status="completed")
-    ]
 
 
 def _status(counts: Counts, *, has_error: bool) -> RunStatus:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from pilothouse.core.errors import PilothouseError
+from pilothouse.experiments.runs.engine.feed import Crew, Feed
 from pilothouse.experiments.runs.engine.lines import Line
 from pilothouse.experiments.runs.engine.outcome import Outcome
 from pilothouse.experiments.runs.engine.progress import Meter
@@ -77,18 +76,13 @@ class Engine:
         meter: Meter,
     ) -> None:
         self._runner = runner
-        self._lines = lines
-        self._returned: deque[Line] = deque()
-        self._writer = writer
+        self._feed = Feed(lines, stop, meter)
+        self._crew = Crew(writer, meter)
         self._finish = finish
         self._options = options
         self._stop = stop
-        self._meter = meter
-        self._source_error: PilothouseError | None = None
-        self._is_exhausted = False
         # As many threads as there are workers, and one more for each row that hangs for ever.
         self._threads = ToolThreads(MOST_THREADS)
-        self._workers: set[asyncio.Task[None]] = set()
         self._hops = 0
         self._hop_ended = asyncio.Event()
         self.is_complete = False
@@ -104,59 +98,24 @@ class Engine:
             has_ended, _ = await unless_stopped(self._work(), self._stop, self._options.grace)
         finally:
             self._threads.close()
-        self.is_complete = has_ended and self._next() is None
-        if self._source_error is not None:
-            raise self._source_error
+        self.is_complete = has_ended and not self._feed.has_more
+        if self._feed.error is not None:
+            raise self._feed.error
 
     async def _work(self) -> None:
-        failed = asyncio.ensure_future(self._writer.failed())
         # Quick lines need one thread: more would only contend for Python's lock.
         self._hire(1 if self._runner.is_sync else self._options.concurrency)
-        try:
-            while self._workers:
-                ended, _ = await asyncio.wait({*self._workers, failed}, return_when=asyncio.FIRST_COMPLETED)
-                for task in ended:
-                    task.result()
-                self._workers.difference_update(ended)
-        finally:
-            for task in (*self._workers, failed):
-                task.cancel()
-            await asyncio.gather(*self._workers, failed, return_exceptions=True)
+        await self._crew.finish()
 
     def _hire(self, workers: int) -> None:
-        work = self._work_in_threads if self._runner.is_sync else self._work_on_loop
-        while len(self._workers) < workers:
-            self._workers.add(asyncio.create_task(work()))
-
-    def _take(self, most: int) -> list[Line]:
-        if self._stop.is_asked:
-            return []
-        taken: list[Line] = []
-        while len(taken) < most and (line := self._next()) is not None:
-            taken.append(line)
-        self._meter.in_flight += len(taken)
-        return taken
-
-    def _next(self) -> Line | None:
-        if self._returned:
-            return self._returned.popleft()
-        if self._is_exhausted:
-            return None
-        try:
-            line = next(self._lines, None)
-        except PilothouseError as error:
-            line, self._source_error = None, error
-        self._is_exhausted = line is None
-        return line
-
-    async def _record(self, rows: list[Recorded]) -> None:
-        self._meter.in_flight -= len(rows)
-        await self._writer.put(rows)
+        self._crew.hire(self._work_in_threads if self._runner.is_sync else self._work_on_loop, workers)
 
     async def _work_on_loop(self) -> None:
-        while lines := self._take(1):
+        while lines := self._feed.take(1):
             line = lines[0]
-            await self._record([self._finish(line, await self._run_line(line))])
+            await self._crew.record([self._finish(line, await self._run_line(line))])
+            # A row that never waited has kept the loop from the journal, the progress and Ctrl-C.
+            await asyncio.sleep(0)
 
     async def _run_line(self, line: Line) -> Outcome:
         if line.inputs is None:
@@ -178,10 +137,10 @@ class Engine:
             self._hop_ended.set()
             # Lines that are quick go many to a hop; as soon as one is slow, each has a thread of its own again.
             size = min(2 * size, HOP_LINES) if was_quick and is_whole else 1
-            await self._record(hop.drain())
+            await self._crew.record(hop.drain())
 
     async def _take_for_hop(self, most: int) -> list[Line]:
-        while not (lines := self._take(most)) and self._hops and not self._stop.is_asked:
+        while not (lines := self._feed.take(most)) and self._hops and not self._stop.is_asked:
             self._hop_ended.clear()  # a hop in flight may give lines back
             await self._hop_ended.wait()
         return lines
@@ -202,7 +161,7 @@ class Engine:
             self._hire(self._options.concurrency)
             self._give_back(hop.recall())
             self._hop_ended.set()
-            await self._record(hop.drain())
+            await self._crew.record(hop.drain())
             ended, _ = await asyncio.wait({task}, timeout=self._options.timeout)
             if ended:
                 task.result()
@@ -213,8 +172,7 @@ class Engine:
             task.cancel()
 
     def _give_back(self, lines: list[Line]) -> bool:
-        self._returned.extend(lines)
-        self._meter.in_flight -= len(lines)
+        self._feed.give_back(lines)
         return bool(lines)
 
     def _run_hop(self, hop: _Hop) -> None:

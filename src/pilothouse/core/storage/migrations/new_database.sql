@@ -1,0 +1,95 @@
+-- schema 0003
+CREATE TABLE registry_versions (
+    kind VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    number INTEGER NOT NULL,
+    digest VARCHAR NOT NULL,
+    created_at DATETIME NOT NULL,
+    actor VARCHAR NOT NULL,
+    metadata TEXT NOT NULL,
+    CONSTRAINT pk_registry_versions PRIMARY KEY (kind, name, number),
+    CONSTRAINT uq_registry_versions_kind_name_digest UNIQUE (kind, name, digest)
+);
+
+CREATE TABLE registry_aliases (
+    kind VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    alias VARCHAR NOT NULL,
+    number INTEGER NOT NULL,
+    CONSTRAINT pk_registry_aliases PRIMARY KEY (kind, name, alias),
+    CONSTRAINT fk_registry_aliases_kind_name_number_registry_versions FOREIGN KEY(kind, name, number) REFERENCES registry_versions (kind, name, number)
+);
+
+CREATE TABLE registry_alias_changes (
+    id INTEGER NOT NULL,
+    kind VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    alias VARCHAR NOT NULL,
+    number INTEGER,
+    previous INTEGER,
+    changed_at DATETIME NOT NULL,
+    actor VARCHAR NOT NULL,
+    CONSTRAINT pk_registry_alias_changes PRIMARY KEY (id)
+);
+
+CREATE TABLE registry_edges (
+    source VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    relation VARCHAR NOT NULL,
+    created_at DATETIME NOT NULL,
+    CONSTRAINT pk_registry_edges PRIMARY KEY (source, target, relation)
+);
+
+CREATE TABLE runs (
+    id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    experiment VARCHAR,
+    created_at DATETIME NOT NULL,
+    record TEXT NOT NULL,
+    CONSTRAINT pk_runs PRIMARY KEY (id),
+    CONSTRAINT uq_runs_name UNIQUE (name)
+);
+
+CREATE TABLE node_cache (
+    "key" VARCHAR NOT NULL,
+    value BLOB NOT NULL,
+    size BIGINT NOT NULL,
+    used_at DATETIME NOT NULL,
+    CONSTRAINT pk_node_cache PRIMARY KEY ("key")
+);
+
+CREATE TABLE experiments (
+    id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    status VARCHAR NOT NULL,
+    updated_at DATETIME NOT NULL,
+    record TEXT NOT NULL,
+    CONSTRAINT pk_experiments PRIMARY KEY (id),
+    CONSTRAINT uq_experiments_name_number UNIQUE (name, number)
+);
+
+CREATE TABLE experiment_runs (
+    experiment_id VARCHAR NOT NULL,
+    variant VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    choices TEXT NOT NULL,
+    arm VARCHAR NOT NULL,
+    run VARCHAR NOT NULL,
+    linked_at DATETIME NOT NULL,
+    CONSTRAINT pk_experiment_runs PRIMARY KEY (experiment_id, variant),
+    CONSTRAINT fk_experiment_runs_experiment_id_experiments FOREIGN KEY(experiment_id) REFERENCES experiments (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_registry_alias_changes_kind_name ON registry_alias_changes (kind, name);
+
+CREATE INDEX ix_registry_edges_target ON registry_edges (target);
+
+CREATE INDEX ix_runs_experiment ON runs (experiment);
+
+CREATE INDEX ix_node_cache_used_at ON node_cache (used_at);
+
+CREATE INDEX ix_experiments_updated_at ON experiments (updated_at);
+
+CREATE INDEX ix_experiment_runs_arm ON experiment_runs (arm);

@@ -1,0 +1,1 @@
+"""Rows in processes of their own: killed when they take too long, replaced when they die."""
