@@ -166,7 +166,7 @@ def _scalar(text: str) -> Any:
         value: Any = parse_yaml(text, Path("--set")).data
     except ConfigError:
         return text
-    is_accident = isinstance(value, dict | list) and text[:1] not in "{["
+    is_accident = type(value) in (dict, list) and text[:1] not in "{["
     return text if is_accident else value
 
 
