@@ -26,7 +26,7 @@ class Environment(Mapping[str, str]):
         Raises:
             ConfigError: for a line of `.env` that is not ``NAME=value``.
         """
-        return cls({**_read_dotenv(root / ".env"), **os.environ})
+        return cls({**read_dotenv(root / ".env"), **os.environ})
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
@@ -70,7 +70,12 @@ def environment_names(text: str) -> tuple[str, ...]:
     return tuple(match["name"].strip() for match in _REFERENCE.finditer(text))
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a ``.env`` file; none where there is no file.
+
+    Raises:
+        ConfigError: for a line that is not ``NAME=value``.
+    """
     if not path.is_file():
         return {}
     values: dict[str, str] = {}
