@@ -59,7 +59,7 @@ def show_details(
         for row in details(rows, found.repeat):
             click.echo(msgspec.json.encode(row))
     elif as_csv:
-        click.echo(_csv(details(rows, found.repeat)), nl=False)
+        click.echo(_csv(details(rows, found.repeat)), nl=False, color=True)
     else:
         _print(list(details(rows, found.repeat)))
     if most is not None and found.counts.done > most:
