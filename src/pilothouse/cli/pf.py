@@ -14,6 +14,7 @@ from pilothouse.cli.main import door, pilothouse
 from pilothouse.cli.promptflow.grammar import Answer, Command, Meaning
 from pilothouse.cli.promptflow.parser import meaning_of
 from pilothouse.core.environment import export
+from pilothouse.core.errors import UserError
 
 _SECRET = re.compile(r"(?P<key>[\w.]*(key|secret|token|password)[\w.]*)=", re.IGNORECASE)
 
@@ -48,7 +49,7 @@ def answer(arguments: Sequence[str], before: Sequence[str] = ()) -> Any:
         before: What our command begins with.
 
     Raises:
-        UserError: for words that prompt flow does not have.
+        UserError: for words that prompt flow does not have, and where what was wanted cannot happen.
     """
     words = list(arguments)
     is_quiet = is_explained = False
@@ -57,6 +58,8 @@ def answer(arguments: Sequence[str], before: Sequence[str] = ()) -> Any:
         is_quiet |= words.pop(0) in QUIET
     meant = meaning_of(words)
     if isinstance(meant, Answer):
+        if meant.exit_code and not is_explained:
+            raise UserError(meant.text, where=f"pf {' '.join(words[:2])}")
         if meant.text:
             click.echo(meant.text, err=not is_explained)
         return meant.exit_code

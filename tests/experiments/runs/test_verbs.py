@@ -132,7 +132,7 @@ def test_a_run_of_its_words_settings_and_variables(project: Project, cli: Cli) -
         "--set",
         "tags.size=3",
         "--set",
-        "column_mapping.x=7",
+        "column_mapping.x=${data.x}",
         "--environment-variables",
         "MODE=t",
     )
@@ -140,9 +140,9 @@ def test_a_run_of_its_words_settings_and_variables(project: Project, cli: Cli) -
     run = project.runs.get("base")
     assert (run.spec.display_name, run.spec.description) == ("First", "a try")
     assert run.spec.tags == {"size": "3", "a": "b", "c": "d"}
-    assert (run.spec.limit, run.counts.total, run.column_mapping) == (2, 2, {"x": 7})
+    assert (run.spec.limit, run.counts.total, run.column_mapping) == (2, 2, {"x": "${data.x}"})
     assert run.spec.environment_variables == {"MODE": "t"}
-    assert [row.outputs["y"] for row in project.rows(run)] == [14, 14]
+    assert [row.outputs["y"] for row in project.rows(run)] == [0, 2]
 
 
 def test_a_run_of_settings_alone_and_options_overrule_them(project: Project, cli: Cli) -> None:
