@@ -213,6 +213,16 @@ def test_the_variables_of_a_file_are_set_and_their_values_never_shown(tmp_path: 
         assert shown(meant).startswith("KEY=... OTHER=... pilothouse ")
 
 
+def test_a_secret_variable_is_set_and_not_recorded() -> None:
+    words = ["run", "create", "--flow", "f", "--environment-variables", "OPENAI_API_KEY=sk-0123456789", "MAX_TOKENS=5"]
+    meant = meaning_of(words)
+    assert isinstance(meant, Command)
+    assert meant.environment == {"OPENAI_API_KEY": "sk-0123456789"}
+    assert meant.arguments[-3:] == ["--environment-variables", "MAX_TOKENS=5", "--json"]
+    assert "sk-0123456789" not in shown(meant)
+    assert "not recorded" in meant.notes[0]
+
+
 def test_a_secret_on_the_command_line_is_not_repeated() -> None:
     meant = meaning_of(["connection", "create", "-f", "c.yaml", "--set", "api_key=sk-0123456789", "api_base=x"])
     assert "sk-0123456789" not in shown(meant)

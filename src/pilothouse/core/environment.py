@@ -11,6 +11,7 @@ from pilothouse.core.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{env:(?P<name>[^}]+)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"(^|_)(KEY|SECRET|PASSWORD|TOKEN|CONNECTION_STRING)$", re.IGNORECASE)
 
 
 class Environment(Mapping[str, str]):
@@ -58,6 +59,11 @@ class Environment(Mapping[str, str]):
             return self._values[name]
 
         return _REFERENCE.sub(value, text)
+
+
+def names_a_secret(name: str) -> bool:
+    """Tell by its name whether a variable holds a secret: `OPENAI_API_KEY` does, `MAX_TOKENS` does not."""
+    return _SECRET.search(name) is not None
 
 
 def export(values: Mapping[str, str]) -> None:

@@ -145,6 +145,13 @@ def test_a_run_of_its_words_settings_and_variables(project: Project, cli: Cli) -
     assert [row.outputs["y"] for row in project.rows(run)] == [0, 2]
 
 
+def test_a_secret_is_not_written_into_a_runs_record(project: Project, cli: Cli) -> None:
+    project.spec(rows=1)
+    code, _, err = cli(*create("--environment-variables", "OPENAI_API_KEY=sk-0123456789"))
+    assert (code, "sk-0123456789" in err, "looks like a secret" in err) == (2, False, True)
+    assert cli(*create("--environment-variables", "MAX_TOKENS=5"))[0] == 0
+
+
 def test_a_run_of_settings_alone_and_options_overrule_them(project: Project, cli: Cli) -> None:
     project.spec(rows=5)
     made = (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pilothouse.core.environment import read_dotenv
+from pilothouse.core.environment import names_a_secret, read_dotenv
 from pilothouse.core.errors import NotFound, UserError, nearest_hint
 
 
@@ -122,7 +122,7 @@ def pairs(parser: Words, *flags: str, least: str = "+", about: str = "KEY=VALUE"
 
 
 def variables(given: list[str] | None) -> tuple[list[str], dict[str, str], list[str]]:
-    """Return the pairs of `--environment-variables`, the variables of the files named there, and notes.
+    """Return the pairs of `--environment-variables`, what is set for the command alone (files, secrets), and notes.
 
     Raises:
         UserError: for what is neither a pair nor a .env file.
@@ -131,7 +131,11 @@ def variables(given: list[str] | None) -> tuple[list[str], dict[str, str], list[
     files: dict[str, str] = {}
     notes = ["the project's .env is read in any case"] if given == [] else []
     for text in given or ():
-        if "=" in text:
+        name, equals, value = text.partition("=")
+        if equals and names_a_secret(name) and "${" not in value:
+            files[name] = value
+            notes.append(f"{name} is set for this command and not recorded; the place for it is the project's .env")
+        elif equals:
             found.append(text)
         elif text.endswith(".env") and Path(text).is_file():
             files |= read_dotenv(Path(text))

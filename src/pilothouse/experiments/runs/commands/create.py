@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from pilothouse.core.environment import names_a_secret
 from pilothouse.core.errors import UserError
 from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE
@@ -107,6 +108,7 @@ def _spec(root: Path, base: RunSpec | None, given: dict[str, Any]) -> tuple[RunS
         fields["data"] = given["data"] if is_version else within(root, named(root, Path(given["data"])))
     fields |= {key: given[key] for key in _PLAIN if given[key] is not None}
     more = {key: parse_pairs(given[key], f"--{key.replace('_', '-')}") for key in _PAIRS}
+    _refuse_secrets(more["environment_variables"])
     more["variants"] = parse_variants(given["variant"])
     for key, pairs in more.items():
         fields[key] = {**fields.get(key, {}), **pairs}
@@ -116,6 +118,18 @@ def _spec(root: Path, base: RunSpec | None, given: dict[str, Any]) -> tuple[RunS
     if "flow" not in fields:
         raise UserError("a run needs a flow", expected="--flow PATH or --file run.yml")
     return convert(fields, RunSpec, where="--set", error=UserError), ignored
+
+
+def _refuse_secrets(variables: dict[str, str]) -> None:
+    """Refuse a secret in the clear: what a run was asked for is recorded, and shown to who may read runs."""
+    for name, value in variables.items():
+        if names_a_secret(name) and "${" not in value:
+            raise UserError(
+                f"'{name}' looks like a secret, and the settings of a run are recorded",
+                where="--environment-variables",
+                expected=f"a reference, such as {name}='${{env:{name}}}'",
+                fix=f"put it into the project's .env, or in front of the command: {name}=... pilothouse run create ...",
+            )
 
 
 def _connect(fields: dict[str, Any], connections: Sequence[str], init: Sequence[str]) -> None:
