@@ -204,13 +204,16 @@ def test_the_variables_of_a_file_are_set_and_their_values_never_shown(tmp_path: 
     path.write_text("KEY=sk-0123456789\n# a comment\nOTHER='x y'\n")
     for words in (
         ["flow", "test", "--flow", "f"],
-        ["run", "create", "--flow", "f"],
         ["flow", "serve", "--source", "f"],
     ):
         meant = meaning_of([*words, "--environment-variables", str(path)])
         assert isinstance(meant, Command)
         assert meant.environment == {"KEY": "sk-0123456789", "OTHER": "x y"}
         assert shown(meant).startswith("KEY=... OTHER=... pilothouse ")
+    meant = meaning_of(["run", "create", "--flow", "f", "--environment-variables", str(path), "A=b"])
+    assert isinstance(meant, Command)
+    assert meant.environment == {}
+    assert meant.arguments[4:8] == ["--environment-variables", str(path), "--environment-variables", "A=b"]
 
 
 def test_a_secret_variable_is_set_and_not_recorded() -> None:

@@ -152,6 +152,40 @@ def test_a_secret_is_not_written_into_a_runs_record(project: Project, cli: Cli) 
     assert cli(*create("--environment-variables", "MAX_TOKENS=5"))[0] == 0
 
 
+SECRETIVE = """
+    import os
+    from pilothouse import tool
+
+    @tool
+    def double(x: int) -> int:
+        return len(os.environ["SHOP_KEY"]) + int(os.environ["EXTRA"])
+"""
+
+
+def test_a_file_of_variables_is_read_by_each_attempt_and_never_recorded(
+    project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_KEY", "")
+    monkeypatch.setenv("EXTRA", "")
+    project.spec(rows=1)
+    project.flow("pair", {"double.py": SECRETIVE})
+    (project.root / "batch").mkdir()
+    (project.root / "batch" / "shop.env").write_text("SHOP_KEY=sk-0123456789\nEXTRA=1\n")
+    (project.root / "batch" / "run.yml").write_text(
+        "flow: ../flows/pair\ndata: ../data.jsonl\nenvironment_variables: shop.env\n"
+    )
+    assert cli("run", "create", "--file", "batch/run.yml", "--name", "filed", "--no-cache")[0] == 0
+    more = ("--environment-variables", "batch/shop.env", "--environment-variables", "EXTRA=5", "--no-cache")
+    assert cli(*create(*more))[0] == 0
+    assert [project.rows(project.runs.get(name))[0].outputs["y"] for name in ("filed", "base")] == [13 + 1, 13 + 5]
+    record = cli("run", "show", "filed", "--json")[1]
+    assert "batch/shop.env" in record
+    assert "sk-0123456789" not in record
+    (project.root / "batch" / "shop.env").unlink()
+    code, _, err = cli("run", "create", "--again", "filed")
+    assert (code, "no such file of variables" in err) == (2, True)
+
+
 def test_a_run_of_settings_alone_and_options_overrule_them(project: Project, cli: Cli) -> None:
     project.spec(rows=5)
     made = (

@@ -121,8 +121,12 @@ def pairs(parser: Words, *flags: str, least: str = "+", about: str = "KEY=VALUE"
     parser.add_argument(*flags, nargs=least, action="extend", type=_unquoted, default=None, help=about)
 
 
-def variables(given: list[str] | None) -> tuple[list[str], dict[str, str], list[str]]:
+def variables(given: list[str] | None, *, by_name: bool = False) -> tuple[list[str], dict[str, str], list[str]]:
     """Return the pairs of `--environment-variables`, what is set for the command alone (files, secrets), and notes.
+
+    Args:
+        given: Pairs and .env files.
+        by_name: Our command takes files by their names.
 
     Raises:
         UserError: for what is neither a pair nor a .env file.
@@ -135,7 +139,7 @@ def variables(given: list[str] | None) -> tuple[list[str], dict[str, str], list[
         if equals and names_a_secret(name) and "${" not in value:
             files[name] = value
             notes.append(f"{name} is set for this command and not recorded; the place for it is the project's .env")
-        elif equals:
+        elif equals or (text.endswith(".env") and Path(text).is_file() and by_name):
             found.append(text)
         elif text.endswith(".env") and Path(text).is_file():
             files |= read_dotenv(Path(text))

@@ -66,7 +66,7 @@ def _create(given: Given) -> Meaning:
             f"pilothouse migrate verify FLOW --against {given.source}",
             exit_code=2,
         )
-    texts, files, notes = variables(given.environment_variables)
+    texts, files, notes = variables(given.environment_variables, by_name=True)
     made = Command("run", "create", notes=notes, environment=files)
     made.value("--file", given.file)
     for option in _AS_THEY_ARE:
