@@ -15,6 +15,7 @@ SAME = [
     # pf flow
     ("flow init --flow new", "flow init --flow new"),
     ("flow init --flow new --type chat", "flow init --flow new --type chat"),
+    ("flow init --flow new --connection c --deployment d", "flow init --flow new --connection c --deployment d"),
     (
         "flow init --flow old --entry a.py --function f --prompt-template p=q.jinja2 r=s.jinja2",
         "flow init --flow old --entry a.py --function f --prompt-template p=q.jinja2 --prompt-template r=s.jinja2",

@@ -39,13 +39,10 @@ def _add_init(parser: Words) -> None:
 
 def _init(given: Given) -> Meaning:
     made = Command("flow", "init", "--flow", given.flow)
-    for flag in ("type", "entry", "function"):
+    for flag in ("type", "entry", "function", "connection", "deployment"):
         made.value(f"--{flag}", getattr(given, flag))
     made.each("--prompt-template", given.prompt_template)
     made.ignored("--yes", given.yes, "nothing is asked, and nothing is overwritten")
-    made.ignored(
-        "--connection", given.connection or given.deployment, "the flow runs at once; name it in flow.dag.yaml"
-    )
     return made
 
 
