@@ -40,6 +40,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         connections: Node -> {parameter: value} that replaces the node's connection or deployment; under ``init``,
             arguments of the class of a flex flow.
         environment_variables: Set for the flow's code, over those that the flow names.
+        environment_file: A `.env` file whose variables are set below those; read by each attempt and never recorded.
         name: A unique name; made from flow and time when absent.
         display_name: A name for people.
         description: Free text.
@@ -62,6 +63,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     variants: dict[str, str] = field(default_factory=dict)
     connections: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment_variables: dict[str, str] = field(default_factory=dict)
+    environment_file: str | None = None
     name: str | None = None
     display_name: str | None = None
     description: str | None = None
@@ -200,6 +202,8 @@ class Run(Struct, frozen=True, kw_only=True):
         notes: Things counted and worth knowing (bypassed outputs, unusable cache, rows left out).
         error: Why the run, or its aggregation, failed.
         attempts: Every execution, the latest last.
+        resumed_from: Id of the run whose completed rows it kept.
+        archived: Whether lists leave it out.
         environment: Package version, Python, platform, and the isolation of the latest attempt.
         created_by: The actor's name.
         created_at: When it was recorded.
@@ -222,6 +226,8 @@ class Run(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     error: ErrorInfo | None = None
     attempts: tuple[Attempt, ...] = ()
+    resumed_from: str | None = None
+    archived: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     created_by: str
     created_at: datetime
@@ -260,7 +266,7 @@ class RunRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
         duration: Seconds.
         error: Why it failed.
         trace_id: Its trace.
-        attempt: The run's attempt that made it.
+        attempt: The run's attempt that made it; 0 = kept from the run that this one resumes.
         ended_at: Epoch seconds.
         notes: Warnings of the flow.
     """

@@ -1,4 +1,4 @@
--- schema 0003
+-- schema 0004
 CREATE TABLE registry_versions (
     kind VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
@@ -40,17 +40,6 @@ CREATE TABLE registry_edges (
     CONSTRAINT pk_registry_edges PRIMARY KEY (source, target, relation)
 );
 
-CREATE TABLE runs (
-    id VARCHAR NOT NULL,
-    name VARCHAR NOT NULL,
-    status VARCHAR NOT NULL,
-    experiment VARCHAR,
-    created_at DATETIME NOT NULL,
-    record TEXT NOT NULL,
-    CONSTRAINT pk_runs PRIMARY KEY (id),
-    CONSTRAINT uq_runs_name UNIQUE (name)
-);
-
 CREATE TABLE node_cache (
     "key" VARCHAR NOT NULL,
     value BLOB NOT NULL,
@@ -82,14 +71,26 @@ CREATE TABLE experiment_runs (
     CONSTRAINT fk_experiment_runs_experiment_id_experiments FOREIGN KEY(experiment_id) REFERENCES experiments (id) ON DELETE CASCADE
 );
 
+CREATE TABLE "runs" (
+    id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    experiment VARCHAR,
+    created_at DATETIME NOT NULL,
+    record TEXT NOT NULL,
+    archived BOOLEAN DEFAULT 0 NOT NULL,
+    CONSTRAINT pk_runs PRIMARY KEY (id),
+    CONSTRAINT uq_runs_name UNIQUE (name)
+);
+
 CREATE INDEX ix_registry_alias_changes_kind_name ON registry_alias_changes (kind, name);
 
 CREATE INDEX ix_registry_edges_target ON registry_edges (target);
-
-CREATE INDEX ix_runs_experiment ON runs (experiment);
 
 CREATE INDEX ix_node_cache_used_at ON node_cache (used_at);
 
 CREATE INDEX ix_experiments_updated_at ON experiments (updated_at);
 
 CREATE INDEX ix_experiment_runs_arm ON experiment_runs (arm);
+
+CREATE INDEX ix_runs_experiment ON runs (experiment);

@@ -126,15 +126,16 @@ class Execution:
     async def _end(self, backend: Backend, cache: RunNodeCache | None, stop: Stop, *, is_complete: bool) -> None:
         if cache is not None:
             await cache.flush()
+        stopped: RunStatus = "cancelled" if stop.is_cancel else "interrupted"
         if not is_complete:
-            self._close("interrupted", cache)
+            self._close(stopped, cache)
             return
         made: AggregationResult | None = None
         if self._plan.flow.has_aggregation and self._tally.completed:
             self._meter.phase = "aggregation"
             has_ended, made = await unless_stopped(backend.aggregate(self._journal), stop, self._tools.settings.grace)
             if not has_ended:
-                self._close("interrupted", cache)
+                self._close(stopped, cache)
                 return
         self._close(None, cache, made=made)
 
