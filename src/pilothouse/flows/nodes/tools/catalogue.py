@@ -1,0 +1,97 @@
+"""Which tools of prompt flow's own package are built in, by id, and what to do about the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from pilothouse.core.errors import FlowError
+from pilothouse.flows.nodes.python import python_work
+from pilothouse.flows.nodes.tools.models import open_embedding, open_endpoint, open_model, open_vision
+from pilothouse.flows.nodes.tools.safety import analyze_text_async
+from pilothouse.flows.nodes.tools.search import search_async
+from pilothouse.flows.nodes.work import NodeContext, Work
+from pilothouse.flows.prompts.templates import Template
+from pilothouse.flows.types import Node
+
+Opener = Callable[[Node, NodeContext], Work]
+
+_PREFIX: Final = "promptflow.tools."
+_SAFETY: Final = "azure_content_safety.analyze_text"
+_INDEX: Final = (
+    "looking an index up is not part of this release; until it is, search from a Python tool with the index's own "
+    "library (azure-search-documents, faiss, ...), with the same inputs and a list of {text, metadata, score}"
+)
+_SERVICE: Final = "call the service from a Python tool with its own library, and a custom connection for its key"
+_LATER: Final = {
+    "promptflow_vectordb.tool.": _INDEX,
+    "promptflow_vectordb_tool.": _INDEX,
+    "embeddingstore.tool.": _INDEX,
+    "promptflow.tools.azure_translator": _SERVICE,
+    "promptflow.tools.azure_detect": _SERVICE,
+    "promptflow.tools.azure_form_recognizer": _SERVICE,
+    "promptflow.tools.bing": _SERVICE,
+    "promptflow.tools.wikipedia": _SERVICE,
+    "promptflow.tools.azure_language": _SERVICE,
+    "azure_ai_language.": _SERVICE,
+    "language.tools.": _SERVICE,
+    "promptflow_contrib.": _SERVICE,
+    "promptflow.contrib.": _SERVICE,
+}
+
+
+def cure(identifier: str) -> str | None:
+    """Return what to do about a tool of prompt flow that is not built in; None for any other id."""
+    return next((text for beginning, text in _LATER.items() if identifier.startswith(beginning)), None)
+
+
+def _function(function: Callable[..., Any], required: str, node: Node, context: NodeContext) -> Work:
+    """Open a tool that is a function of ours."""
+    for name in ("connection", required):
+        if name not in node.inputs and not (name == "connection" and node.connection):
+            raise FlowError(
+                f"node '{node.name}' gives no '{name}'", where=node.where, expected=f"inputs: {{{name}: ...}}"
+            )
+    return python_work(node, context, function, identity=["built in", function.__name__])
+
+
+def _template(node: Node, context: NodeContext) -> Work:
+    """Open the tool that renders a template which stands among its inputs."""
+    sandbox = context.settings.sandbox
+
+    def render(template: str, **variables: Any) -> str:
+        return Template(template, context.flow.path, sandbox=sandbox).render(variables)
+
+    return python_work(node, context, render, identity=["built in", "render", sandbox])
+
+
+BUILT_IN: Final[dict[str, Opener]] = {
+    **{
+        f"{_PREFIX}{identifier}": opener
+        for identifier, opener in {
+            "aoai.chat": open_model,
+            "aoai.completion": open_model,
+            "openai.chat": open_model,
+            "openai.completion": open_model,
+            "aoai.AzureOpenAI.chat": open_model,
+            "aoai.AzureOpenAI.completion": open_model,
+            "openai.OpenAI.chat": open_model,
+            "openai.OpenAI.completion": open_model,
+            "aoai_gpt4v.AzureOpenAI.chat": open_vision,
+            "openai_gpt4v.OpenAI.chat": open_vision,
+            "llm.llm": open_model,
+            "llm_vision.llm_vision": open_vision,
+            "open_model_llm.OpenModelLLM.call": open_endpoint,
+            "open_source_llm.OpenSourceLLM.call": open_endpoint,
+            "embedding.embedding": open_embedding,
+            "serpapi.SerpAPI.search": partial(_function, search_async, "query"),
+            "serpapi.search": partial(_function, search_async, "query"),
+            _SAFETY: partial(_function, analyze_text_async, "text"),
+            "azure_content_safety.AzureContentSafety.analyze_text": partial(_function, analyze_text_async, "text"),
+            "template_rendering.render_template_jinja2": _template,
+        }.items()
+    },
+    "content_safety_text.tools.content_safety_text_tool.analyze_text": partial(_function, analyze_text_async, "text"),
+}
+"""What opens each built-in tool, by its id; ids of earlier releases too."""
