@@ -12,7 +12,7 @@ import pytest
 
 from pilothouse.cli.main import main
 from pilothouse.core.errors import ConfigError, UserError
-from pilothouse.experiments.runs import commands
+from pilothouse.experiments.runs.commands import printing, watching
 from pilothouse.experiments.runs.runfile import load_run_file, parse_pairs, parse_variants
 from pilothouse.experiments.runs.types import Attempt
 
@@ -83,7 +83,7 @@ def test_time_is_of_all_attempts_and_the_rate_of_the_last(project: Project) -> N
     second = msgspec.structs.replace(first, number=2, rows=20, duration=2.0)
 
     def time(*attempts: Attempt) -> str:
-        return dict(commands._facts(msgspec.structs.replace(ended, attempts=attempts)))["time"]
+        return dict(printing.facts(msgspec.structs.replace(ended, attempts=attempts)))["time"]
 
     killed = msgspec.structs.replace(first, ended_at=None, rows=0, duration=0.0)
     assert time(first, second) == "12.0 s (10 rows/s)"
@@ -167,7 +167,7 @@ def test_progress_is_a_bar_on_a_terminal(project: Project, cli: Cli, monkeypatch
 
 
 def test_progress_is_a_line_now_and_then_elsewhere(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(watching, "LINE_EVERY", 0.0)
     project.spec(rows=500)
     err = cli(*create())[2]
     assert "500 of 500 rows, done" in err

@@ -67,12 +67,10 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
     labels = charts.label_numbers(found.arms)
     main = main_metrics(found)
     more = tuple(metric for metric in found.metrics if metric not in main)
-    css, script = _asset("report.css"), _asset("report.js")
-    view = {
+    view: dict[str, Any] = {
         "found": found,
-        "css": Markup(css),  # noqa: S704 - our own file
-        "script": Markup(script),  # noqa: S704 - our own file
-        "policy": _policy(css, script),
+        "noun": "variant",
+        "rows_file": "rows.csv",
         "level": _level(found),
         "positions": {arm.name: place for place, arm in enumerate(found.arms)},
         "aggregates": list(dict.fromkeys(name for arm in found.arms for name in arm.aggregates)),
@@ -90,7 +88,7 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
         "method": method(found),
         "facts": list(found.facts.items()),
         "diffs": _diffs(found),
-        **_row_view(found, chosen, labels),
+        **row_view(found, chosen, labels),
     }
     present = {
         "differences": bool(found.comparisons),
@@ -98,7 +96,19 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
         "prompts": bool(view["diffs"]),
     }
     view["sections"] = [(anchor, label) for anchor, label in SECTIONS if present.get(anchor, True)]
-    return _environment().get_template("report.html.j2").render(view).encode("utf-8", "replace")
+    return page("report.html.j2", view)
+
+
+def page(template: str, view: dict[str, Any]) -> bytes:
+    """Return a page that is complete in itself: the template's, with our style and script and its law inside."""
+    css, script = _asset("report.css"), _asset("report.js")
+    whole = {
+        "css": Markup(css),  # noqa: S704 - our own file
+        "script": Markup(script),  # noqa: S704 - our own file
+        "policy": _policy(css, script),
+        **view,
+    }
+    return _environment().get_template(template).render(whole).encode("utf-8", "replace")
 
 
 def main_metrics(found: ExperimentComparison) -> tuple[Metric, ...]:
@@ -145,7 +155,8 @@ def method(found: ExperimentComparison) -> str:
     )
 
 
-def _row_view(found: ExperimentComparison, chosen: Selection, labels: dict[str, int]) -> dict[str, Any]:
+def row_view(found: ExperimentComparison, chosen: Selection, labels: dict[str, int]) -> dict[str, Any]:
+    """Return what the templates of rows and failures show."""
     failures = [
         {"arm": found.arms[item.arm].name, "key": item.key, "node": item.node, "error": shorten(item.error, MOST_TEXT)}
         for item in chosen.failures

@@ -13,17 +13,30 @@ T = TypeVar("T")
 
 
 class Stop:
-    """A wish to stop. It belongs to one event loop; other threads ask through ``loop.call_soon_threadsafe``."""
+    """A wish to stop. It belongs to one event loop; other threads ask through ``loop.call_soon_threadsafe``.
+
+    Attributes:
+        is_cancel: Whether the run was cancelled by name, not stopped where it runs.
+    """
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         self._urgent = asyncio.Event()
+        self.is_cancel = False
 
     def ask(self) -> None:
         """Ask to stop: the first time tidily (rows in flight may finish), then at once."""
         if self._asked.is_set():
             self._urgent.set()
         self._asked.set()
+
+    def cancel(self, *, is_urgent: bool) -> None:
+        """Ask to stop for somebody who is not here: tidily, or at once."""
+        self.is_cancel = True
+        if not self.is_asked or is_urgent:
+            self.ask()
+        if is_urgent:
+            self.ask()
 
     @property
     def is_asked(self) -> bool:

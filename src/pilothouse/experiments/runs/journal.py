@@ -12,6 +12,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +27,9 @@ Recorded = tuple[RunRow, bytes]
 
 #: Bytes of rows that are written without waiting for the interval.
 BATCH_BYTES = 4 << 20
+
+#: Rows that are copied with one write.
+KEEP_ROWS = 1000
 
 _STATES: tuple[RowStatus, ...] = ("completed", "failed", "missing")
 
@@ -193,8 +197,16 @@ class Journal:
             StorageError: when a line is damaged.
         """
         index = RowIndex(self.repeat)
-        start = 0
-        for end, line in read_log(self.path) if self.path.exists() else ():
+        self.extend(index, 0)
+        return index
+
+    def extend(self, index: RowIndex, start: int) -> int:
+        """Note the outcomes recorded from ``start`` on, and return where the next one will begin.
+
+        Raises:
+            StorageError: when a line is damaged.
+        """
+        for end, line in read_log(self.path, start) if self.path.exists() else ():
             try:
                 head = _heads.decode(line)
             except msgspec.DecodeError as error:
@@ -203,7 +215,7 @@ class Journal:
                 ) from error
             index.put(head.number, head.repeat, start, head.status)
             start = end
-        return index
+        return start
 
     def rows(
         self, *, status: RowStatus | None = None, order: RowOrder = "input", index: RowIndex | None = None
@@ -245,6 +257,28 @@ class Journal:
         finally:
             os.close(descriptor)
         return False
+
+
+def keep(source: Journal, log: AppendLog, made: Callable[[RunRow], RunRow | None]) -> int:
+    """Copy the completed rows of a journal into another one.
+
+    Args:
+        source: The journal of a run that has ended.
+        log: The new journal, empty and open.
+        made: Returns the row that is written, or None for one that is left out.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        StorageError: the disk is full, or a recorded row is damaged.
+    """
+    kept = 0
+    rows = (row for old in source.rows(status="completed") if (row := made(old)) is not None)
+    while lines := [encode_row(row) for row in islice(rows, KEEP_ROWS)]:
+        log.append(lines)
+        kept += len(lines)
+    return kept
 
 
 def renumber(journal: Journal, numbers: Mapping[str, int]) -> int:

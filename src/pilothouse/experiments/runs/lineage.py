@@ -30,14 +30,16 @@ class Lineage:
         file, _ = self._registry.register("data-file", slug(data.name), data.digest, metadata=metadata)
         return flow, replace(data, version=file.ref)
 
-    def link(self, run: Run, source: Run | None) -> None:
-        """State what a recorded run was made from."""
+    def link(self, run: Run, source: Run | None, resumed: Run | None = None) -> None:
+        """State what a recorded run was made from: its inputs, the run it judges, the run whose rows it kept."""
         made = self._registry.register("run", run.name, digest(run.id), metadata={"id": run.id})[0].ref
         self._registry.link(run.flow.version or "", made, "input")
         if run.data is not None and run.data.version is not None:
             self._registry.link(run.data.version.replace("dataset:", "dataset/", 1), made, "input")
         if source is not None:
             self._registry.link(f"run/{source.name}", made, "evaluated_by")
+        if resumed is not None:
+            self._registry.link(f"run/{resumed.name}", made, "resumed_by")
 
 
 def slug(name: str) -> str:

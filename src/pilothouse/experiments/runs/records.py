@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -16,11 +17,11 @@ from pilothouse.experiments.runs.engine.execution import recount
 from pilothouse.experiments.runs.engine.plan import Plan
 from pilothouse.experiments.runs.journal import Journal
 from pilothouse.experiments.runs.lineage import slug
-from pilothouse.experiments.runs.types import Attempt, Counts, Run
+from pilothouse.experiments.runs.types import NO_USAGE, Attempt, Counts, Run, RunRow, RunStatus
 
 
-def new_run(plan: Plan, now: datetime, actor: Actor) -> Run:
-    """Return the record of a run that begins."""
+def new_run(plan: Plan, now: datetime, actor: Actor, resumed: Run | None = None) -> Run:
+    """Return the record of a run that begins, with the run whose completed rows it keeps."""
     run_id = new_id()
     return Run(
         id=run_id,
@@ -36,6 +37,7 @@ def new_run(plan: Plan, now: datetime, actor: Actor) -> Run:
         counts=Counts(total=plan.total),
         notes=plan.notes,
         attempts=(Attempt(number=1, started_at=now),),
+        resumed_from=resumed.id if resumed is not None else None,
         environment=_environment(),
         created_by=actor.name,
         created_at=now,
@@ -58,13 +60,13 @@ def told(run: Run, journal: Journal, read_again: Callable[[], Run]) -> Run:
         run = read_again()
         if run.status != "running":
             return run
+    return counted(run, journal, "running" if is_held else "interrupted")
+
+
+def counted(run: Run, journal: Journal, status: RunStatus) -> Run:
+    """Return a run that was left in the middle with this status and the rows it has recorded."""
     tally = recount(journal)
-    return msgspec.structs.replace(
-        run,
-        status="running" if is_held else "interrupted",
-        counts=tally.counts(run.counts.total),
-        totals=tally.totals(),
-    )
+    return msgspec.structs.replace(run, status=status, counts=tally.counts(run.counts.total), totals=tally.totals())
 
 
 def continued(run: Run, now: datetime, notes: tuple[str, ...]) -> Run:
@@ -73,6 +75,35 @@ def continued(run: Run, now: datetime, notes: tuple[str, ...]) -> Run:
     return msgspec.structs.replace(
         run, status="running", error=None, metrics={}, attempts=(*run.attempts, attempt), environment=_environment()
     )
+
+
+def kept_row(row: RunRow, number: int) -> RunRow:
+    """Return a completed row of a past run as a new run records it: answered, and nothing spent again."""
+    costs = [cost for cost in (row.cost, row.cached_cost) if cost is not None]
+    return msgspec.structs.replace(
+        row,
+        number=number,
+        attempt=0,
+        usage=NO_USAGE,
+        cached_usage=row.usage + row.cached_usage
+        if (row.usage, row.cached_usage) != (NO_USAGE, NO_USAGE)
+        else NO_USAGE,
+        cost=None,
+        cached_cost=sum(costs, Decimal(0)) if costs else None,
+        unpriced=0,
+    )
+
+
+def other_choices(run: Run, plan: Plan) -> list[str]:
+    """Return which choices of a new run are not those of the run whose rows it would keep."""
+    pairs = {
+        "the variants": (run.variants, plan.flow.variants),
+        "the column mapping": (run.column_mapping, plan.mapping),
+        "the connections": (run.spec.connections, plan.spec.connections),
+        "the environment variables": (run.spec.environment_variables, plan.spec.environment_variables),
+        "the source run": (run.source_run, plan.source.id if plan.source is not None else None),
+    }
+    return [f"{what} differ" if what.endswith("s") else f"{what} differs" for what, (a, b) in pairs.items() if a != b]
 
 
 def changes(run: Run, plan: Plan) -> list[str]:

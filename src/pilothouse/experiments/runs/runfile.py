@@ -1,20 +1,37 @@
-"""A run file: prompt flow's `run.yml`, with a few keys of ours."""
+"""A run file: prompt flow's `run.yml`, with a few keys of ours; and its words on the command line, as `--set`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import fields as fields_of
 
-from pilothouse.core.errors import ConfigError, UserError
+from pilothouse.core.errors import ConfigError, UserError, nearest_hint
 from pilothouse.core.structs import convert
-from pilothouse.core.yaml import Document, load_yaml
+from pilothouse.core.yaml import Document, load_yaml, parse_yaml
 from pilothouse.experiments.runs.types import RunSpec
 from pilothouse.flows.dag.variants import parse_variant
 from pilothouse.flows.nodes.opening import INIT
 
 _IGNORED = ("resources", "identity", "runtime", "properties", "command")
+
+_MAPPINGS = ("column_mapping", "variants", "connections", "environment_variables", "tags", "init")
+
+#: What `--set` reads as YAML scalars; everything else is text.
+_TYPED = (
+    "column_mapping",
+    "connections",
+    "init",
+    "use_cache",
+    "concurrency",
+    "max_failures",
+    "repeat",
+    "timeout",
+    "limit",
+)
 
 
 class _RunFile(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -86,7 +103,74 @@ def load_run_file(path: Path, root: Path) -> tuple[RunSpec, list[str]]:
     return spec, [f"'{key}' in {path.name} means nothing here and was ignored" for key in ignored]
 
 
-def parse_variants(texts: list[str]) -> dict[str, str]:
+def apply_settings(fields: dict[str, Any], texts: Sequence[str], folder: Path, root: Path) -> list[str]:
+    """Write settings such as `column_mapping.x=${data.y}` or `limit=5` into the fields of a spec.
+
+    Args:
+        fields: The fields, changed in place.
+        texts: Dotted keys of a run file and their values.
+        folder: What paths are relative to.
+        root: The project's folder.
+
+    Returns:
+        What was ignored.
+
+    Raises:
+        UserError: an unknown key (naming the nearest), or a key with parts too many or too few.
+    """
+    notes: list[str] = []
+    for key, text in parse_pairs(texts, "--set").items():
+        name, dot, part = key.partition(".")
+        known = [field.encode_name for field in fields_of(_RunFile) if field.encode_name != "$schema"]
+        if name not in known:
+            raise UserError(f"a run has no setting '{name}'", where="--set", expected=nearest_hint(name, known))
+        if bool(dot and part) != (name in _MAPPINGS) and name not in _IGNORED:
+            wanted = f"{name}.KEY=VALUE" if name in _MAPPINGS else f"{name}=VALUE"
+            raise UserError(f"'{key}={text}' cannot be set", where="--set", expected=wanted)
+        if name in _IGNORED:
+            notes.append(f"'{name}' means nothing here and was ignored")
+        else:
+            _set(fields, name, part, _scalar(text) if name in _TYPED else text, (folder, root))
+    return notes
+
+
+def _set(fields: dict[str, Any], name: str, part: str, value: Any, places: tuple[Path, Path]) -> None:
+    """Write one setting of a run file where a spec has it."""
+    folder, root = places
+    if name == "connections":
+        node, dot, parameter = part.partition(".")
+        if not dot:
+            raise UserError(f"'{part}' names no parameter", where="--set", expected="connections.NODE.PARAMETER=VALUE")
+        _merge(fields, "connections", {node: {**fields.get("connections", {}).get(node, {}), parameter: value}})
+    elif name == "init":
+        _merge(fields, "connections", {INIT: {**fields.get("connections", {}).get(INIT, {}), part: value}})
+    elif name == "variant":
+        _merge(fields, "variants", parse_variants([value]))
+    elif name in _MAPPINGS:
+        _merge(fields, name, {part: value})
+    elif name == "flow":
+        fields["flow"] = within(root, folder / value)
+    elif name == "data":
+        fields["data"] = _data(value, folder, root)
+    else:
+        fields["source_run" if name == "run" else name] = value
+
+
+def _merge(fields: dict[str, Any], name: str, more: dict[str, Any]) -> None:
+    fields[name] = {**fields.get(name, {}), **more}
+
+
+def _scalar(text: str) -> Any:
+    """Return the value that a YAML file would give a text; what is a list or mapping only by accident stays text."""
+    try:
+        value: Any = parse_yaml(text, Path("--set")).data
+    except ConfigError:
+        return text
+    is_accident = type(value) in (dict, list) and text[:1] not in "{["
+    return text if is_accident else value
+
+
+def parse_variants(texts: Sequence[str]) -> dict[str, str]:
     """Return node -> variant id of texts such as `${node.variant}`.
 
     Raises:
@@ -100,7 +184,7 @@ def parse_variants(texts: list[str]) -> dict[str, str]:
     return found
 
 
-def parse_pairs(texts: list[str], what: str) -> dict[str, str]:
+def parse_pairs(texts: Sequence[str], what: str) -> dict[str, str]:
     """Return key -> value of texts such as `key=value`.
 
     Raises:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from itertools import islice
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
 from pilothouse.access.types import Actor
-from pilothouse.core.errors import Conflict, Interrupted, NotFound
+from pilothouse.core.errors import Conflict, Interrupted
 from pilothouse.core.services import Services
 from pilothouse.core.storage.files import AppendLog
 from pilothouse.core.storage.sql import Database
@@ -24,14 +23,23 @@ from pilothouse.experiments.runs.engine.lines import refuse_if_none_maps
 from pilothouse.experiments.runs.engine.plan import Plan, Planner
 from pilothouse.experiments.runs.engine.progress import Tally
 from pilothouse.experiments.runs.engine.spans import RunTracer
-from pilothouse.experiments.runs.exports.formats import ExportFormat, export_run
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
-from pilothouse.experiments.runs.journal import Journal, renumber
+from pilothouse.experiments.runs.journal import Journal, RowIndex, keep, renumber
+from pilothouse.experiments.runs.kept import ROWS, KeptRuns
 from pilothouse.experiments.runs.lineage import Lineage
-from pilothouse.experiments.runs.records import changes, continued, new_run, refuse_changes, told
+from pilothouse.experiments.runs.live import cancellation
+from pilothouse.experiments.runs.records import (
+    changes,
+    continued,
+    kept_row,
+    new_run,
+    other_choices,
+    refuse_changes,
+    told,
+)
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
-from pilothouse.experiments.runs.types import RowOrder, RowStatus, Run, RunRow, RunSpec, RunStatus
+from pilothouse.experiments.runs.types import FINISHED, Run, RunRow, RunSpec
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.settings import FlowSettings
@@ -43,11 +51,10 @@ OpenCache = Callable[[], RunNodeCache]
 OpenRunner = Callable[[Run, Plan, "RunNodeCache | None"], FlowRunner]
 
 FOLDER = "runs"
-ROWS = "rows.jsonl"
 
 
-class RunService:
-    """Verbs on runs. Several processes may work on different runs of one project at once.
+class RunService(KeptRuns):
+    """All verbs on runs. Several processes may work on different runs of one project at once.
 
     Args:
         folder: Holds a folder for each run.
@@ -70,10 +77,9 @@ class RunService:
         open_runner: OpenRunner,
         actor: Actor,
     ) -> None:
-        self._folder = folder
+        super().__init__(folder, tools.store, tools.clock)
         self._planner = planner
         self._tools = tools
-        self._store = tools.store
         self._open_cache = open_cache
         self._lineage = lineage
         self._open_runner = open_runner
@@ -122,7 +128,15 @@ class RunService:
             actor=services.get(Actor),
         )
 
-    async def execute(self, spec: RunSpec, *, on_progress: OnProgress | None = None, stop: Stop | None = None) -> Run:
+    async def execute(
+        self,
+        spec: RunSpec,
+        *,
+        resume_from: str | None = None,
+        force: bool = False,
+        on_progress: OnProgress | None = None,
+        stop: Stop | None = None,
+    ) -> Run:
         """Check the spec, record the run, run every row, and return the ended run.
 
         Failed rows do not raise: look at ``run.status`` and ``run.within_limit``. A ``stop`` that was asked for ends
@@ -130,23 +144,39 @@ class RunService:
 
         Args:
             spec: What is wanted.
+            resume_from: A run that has ended: its completed rows are kept, by line id, the others run, and the
+                aggregation is over all of them. That run stays as it is.
+            force: Keep rows though the flow, the data or a choice are not those of that run; the notes say so.
             on_progress: Called at most ten times a second.
             stop: Asked by whoever wants the run to end.
 
         Raises:
             UserError: the flow, the data, a connection or the mapping cannot be used; nothing is recorded then.
-            Conflict: the name is taken.
+            Conflict: the name is taken, or rows of different flows, data or choices would be mixed.
             StorageError: the disk is full; what was recorded is kept, and the run can be resumed.
         """
         stop = stop or Stop()
         plan = await self._planned(spec, stop)
-        lines = refuse_if_none_maps(plan.lines().wanted(lambda _number, _repeat: False))
-        run = new_run(plan, self._tools.clock.now(), self._actor)
+        resumed = self.get(resume_from) if resume_from is not None else None
+        if resumed is not None:
+            plan = _resuming(resumed, plan, force=force)
+        lines = plan.lines().wanted(lambda _number, _repeat: False)
+        if resumed is None:
+            lines = refuse_if_none_maps(lines)
+        run = new_run(plan, self._tools.clock.now(), self._actor, resumed)
         async with self._opened(run, plan) as (runner, cache):
             with self._held(run) as log:
-                run = self._recorded(run, plan)
-                execution = Execution(run, plan, journal=self._journal(run), log=log, tools=self._tools, tally=Tally())
-                return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
+                run = self._recorded(run, plan, resumed)
+                journal, tally = self._journal(run), Tally()
+                if resumed is not None:
+                    index = await asyncio.to_thread(self._keep, run, resumed, plan, log)
+                    note = f"{len(index):,} completed rows were kept from the run '{resumed.name}'"
+                    plan = msgspec.structs.replace(plan, notes=(*plan.notes, note))
+                    lines = plan.lines().wanted(lambda number, repeat: index.status(number, repeat) is not None)
+                    tally = await asyncio.to_thread(recount, journal)
+                execution = Execution(run, plan, journal=journal, log=log, tools=self._tools, tally=tally)
+                async with cancellation.obeyed(self._folder / run.id, stop):
+                    return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
 
     async def resume(
         self,
@@ -175,6 +205,7 @@ class RunService:
         run = self._store.get(ref)
         forced = await self._adopt(run, stop) if force else ()
         with self._held(run) as log:
+            cancellation.forget(self._folder / run.id)
             run = self._store.get(run.id)
             if run.status == "completed":
                 return run
@@ -193,88 +224,8 @@ class RunService:
                 execution = Execution(
                     self._continue(run, forced), plan, journal=journal, log=log, tools=self._tools, tally=tally
                 )
-                return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
-
-    def get(self, ref: str) -> Run:
-        """Return a run; one whose process was killed is told as interrupted, with the rows it recorded.
-
-        Args:
-            ref: Name, id, id prefix of at least 4 characters, or `latest`.
-
-        Raises:
-            NotFound: there is none.
-        """
-        return self._told(self._store.get(ref))
-
-    def list(
-        self, *, experiment: str | None = None, status: RunStatus | None = None, limit: int | None = None
-    ) -> list[Run]:
-        """Return runs, the latest first."""
-        runs = (self._told(run) for run in self._store.list(experiment=experiment))
-        return list(islice((run for run in runs if status in (None, run.status)), limit))
-
-    def rows(self, run: Run | str, *, order: RowOrder = "input", status: RowStatus | None = None) -> Iterator[RunRow]:
-        """Yield the latest outcome of every row, one in memory at a time.
-
-        Args:
-            run: The run, or what `get` takes.
-            order: That of the data (and of aggregation), or that in which the rows ended.
-            status: Only rows of this outcome.
-        """
-        found = run if isinstance(run, Run) else self._store.get(run)
-        return self._journal(found).rows(status=status, order=order)
-
-    def line(self, run: Run | str, line_id: str) -> tuple[RunRow, ...]:
-        """Return all repetitions of one row.
-
-        Raises:
-            NotFound: the run has no such row.
-        """
-        found = tuple(row for row in self.rows(run) if row.line_id == line_id)
-        if not found:
-            raise NotFound(f"the run has no row '{line_id}'", fix="pilothouse run show RUN --rows")
-        return found
-
-    def export(self, run: Run | str, folder: Path, export_format: ExportFormat = "jsonl") -> tuple[Path, ...]:
-        """Write a run's record and rows as files into ``folder``; return the files.
-
-        Raises:
-            Conflict: the folder is not empty.
-            StorageError: the disk is full.
-        """
-        found = run if isinstance(run, Run) else self.get(run)
-        return export_run(found, lambda: self.rows(found), folder, export_format)
-
-    def delete(self, ref: str) -> Run:
-        """Forget a run and its rows; what other runs took from the node cache stays.
-
-        Raises:
-            Conflict: a process is working on it.
-        """
-        run = self._store.get(ref)
-        with self._held(run):
-            self._store.delete(run.id)
-            shutil.rmtree(self._folder / run.id, ignore_errors=True)
-        return run
-
-    def _told(self, run: Run) -> Run:
-        return told(run, self._journal(run), lambda: self._store.get(run.id))
-
-    def _journal(self, run: Run) -> Journal:
-        return Journal(self._folder / run.id / ROWS, run.repeat)
-
-    @contextmanager
-    def _held(self, run: Run) -> Generator[AppendLog]:
-        """Keep other processes from working on a run."""
-        try:
-            log = AppendLog(self._journal(run).path)
-        except Conflict as error:
-            raise Conflict(
-                f"another process is working on the run '{run.name}'",
-                fix=f"wait until it has ended (pilothouse run show {run.name}), or stop it",
-            ) from error
-        with log:
-            yield log
+                async with cancellation.obeyed(self._folder / run.id, stop):
+                    return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
 
     @asynccontextmanager
     async def _opened(self, run: Run, plan: Plan) -> AsyncGenerator[tuple[FlowRunner, RunNodeCache | None]]:
@@ -282,7 +233,7 @@ class RunService:
             cache = await stack.enter_async_context(self._open_cache()) if plan.spec.use_cache else None
             yield await stack.enter_async_context(self._open_runner(run, plan, cache)), cache
 
-    def _recorded(self, run: Run, plan: Plan) -> Run:
+    def _recorded(self, run: Run, plan: Plan, resumed: Run | None) -> Run:
         flow, data = self._lineage.registered(plan.flow_ref, plan.data_ref)
         run = msgspec.structs.replace(run, flow=flow, data=data)
         try:
@@ -290,8 +241,22 @@ class RunService:
         except Conflict:
             shutil.rmtree(self._folder / run.id, ignore_errors=True)
             raise
-        self._lineage.link(run, plan.source)
+        self._lineage.link(run, plan.source, resumed)
         return run
+
+    def _keep(self, run: Run, resumed: Run, plan: Plan, log: AppendLog) -> RowIndex:
+        """Take over the completed rows of the run that ``run`` resumes; return where they stand."""
+        has_moved = plan.data is not None and resumed.data is not None and plan.data.digest != resumed.data.digest
+        numbers = {row.id: row.number for row in plan.data} if has_moved and plan.data is not None else None
+
+        def made(row: RunRow) -> RunRow | None:
+            number = row.number if numbers is None else numbers.get(row.line_id)
+            if number is None or (plan.spec.limit is not None and number >= plan.spec.limit):
+                return None
+            return kept_row(row, number)
+
+        keep(self._journal(resumed), log, made)
+        return self._journal(run).index()
 
     def _continue(self, run: Run, notes: tuple[str, ...]) -> Run:
         run = continued(run, self._tools.clock.now(), notes)
@@ -337,3 +302,30 @@ class RunService:
             )
             self._store.update(adopted)
             return tuple(notes)
+
+
+def _resuming(resumed: Run, plan: Plan, *, force: bool) -> Plan:
+    """Return the plan of a run that keeps the completed rows of another one.
+
+    Raises:
+        Conflict: that run has not ended, or its rows and the new ones would not be of one kind.
+    """
+    if resumed.status not in FINISHED:
+        raise Conflict(
+            f"the run '{resumed.name}' has not ended yet",
+            fix=f"wait for it (pilothouse run stream {resumed.name}) or stop it (pilothouse run cancel {resumed.name})",
+        )
+    if resumed.repeat != plan.repeat:
+        raise Conflict(
+            f"'{resumed.name}' ran every row {resumed.repeat} times, the new run would {plan.repeat} times",
+            expected="the same number of repeats",
+        )
+    found = [*changes(resumed, plan), *other_choices(resumed, plan)]
+    if found and not force:
+        raise Conflict(
+            f"the rows of '{resumed.name}' cannot simply be kept: {'; '.join(found)}",
+            expected="the flow, the data and the choices of that run",
+            fix="put them back; or make a new run (unchanged nodes come from the cache); or mix old and new rows "
+            "knowingly with --force",
+        )
+    return msgspec.structs.replace(plan, notes=(*plan.notes, *(f"rows were kept by force though {it}" for it in found)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -40,9 +41,22 @@ class RunStore:
             ) from error
 
     def update(self, run: Run) -> None:
-        """Replace the record of a run."""
+        """Replace what is recorded of the work on a run; what people said of it meanwhile stays."""
+        self.change(run.id, lambda stored: with_words_of(stored, run))
+
+    def change(self, run_id: str, made: Callable[[Run], Run]) -> Run | None:
+        """Replace the record of a run by what is made of it, in one transaction.
+
+        Returns:
+            The new record; None when the run was deleted meanwhile.
+        """
         with self._database.begin() as connection:
-            connection.execute(runs.update().where(runs.c.id == run.id).values(_values(run)))
+            stored = connection.execute(sa.select(runs.c.record).where(runs.c.id == run_id).with_for_update()).scalar()
+            if stored is None:
+                return None
+            changed = made(msgspec.convert(stored, Run))
+            connection.execute(runs.update().where(runs.c.id == run_id).values(_values(changed)))
+            return changed
 
     def get(self, ref: str) -> Run:
         """Return a run by name, id, id prefix, or `latest`.
@@ -69,10 +83,17 @@ class RunStore:
         return found[0]
 
     def list(
-        self, *, experiment: str | None = None, status: RunStatus | None = None, limit: int | None = None
+        self,
+        *,
+        experiment: str | None = None,
+        status: RunStatus | None = None,
+        archived: bool | None = None,
+        limit: int | None = None,
     ) -> list[Run]:
-        """Return runs, the latest first."""
+        """Return runs, the latest first; ``archived`` None = archived or not."""
         query = sa.select(runs.c.record).order_by(runs.c.id.desc()).limit(limit)
+        if archived is not None:
+            query = query.where(runs.c.archived.is_(archived))
         if experiment is not None:
             query = query.where(runs.c.experiment == experiment)
         if status is not None:
@@ -89,12 +110,19 @@ class RunStore:
             return [msgspec.convert(record, Run) for record in connection.execute(query).scalars()]
 
 
+def with_words_of(stored: Run, run: Run) -> Run:
+    """Return ``run`` with the words and tags that people gave the stored record."""
+    said = {key: getattr(stored.spec, key) for key in ("display_name", "description", "tags")}
+    return msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, **said), archived=stored.archived)
+
+
 def _values(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
         "name": run.name,
         "status": run.status,
         "experiment": run.spec.experiment,
+        "archived": run.archived,
         "created_at": run.created_at,
         "record": msgspec.to_builtins(run),
     }

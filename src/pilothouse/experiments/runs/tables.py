@@ -13,6 +13,7 @@ runs = sa.Table(
     sa.Column("name", sa.String, nullable=False, unique=True),
     sa.Column("status", sa.String, nullable=False),
     sa.Column("experiment", sa.String, index=True),
+    sa.Column("archived", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", UtcDateTime, nullable=False),
     # The whole record; the columns beside it are for finding.
     sa.Column("record", Json, nullable=False),

@@ -195,6 +195,8 @@ class Run(Struct, frozen=True, kw_only=True):
         notes: Things counted and worth knowing (bypassed outputs, unusable cache, rows left out).
         error: Why the run, or its aggregation, failed.
         attempts: Every execution, the latest last.
+        resumed_from: Id of the run whose completed rows it kept.
+        archived: Whether lists leave it out.
         environment: Package version, Python, platform.
         created_by: The actor's name.
         created_at: When it was recorded.
@@ -217,6 +219,8 @@ class Run(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     error: ErrorInfo | None = None
     attempts: tuple[Attempt, ...] = ()
+    resumed_from: str | None = None
+    archived: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     created_by: str
     created_at: datetime
@@ -255,7 +259,7 @@ class RunRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
         duration: Seconds.
         error: Why it failed.
         trace_id: Its trace.
-        attempt: The run's attempt that made it.
+        attempt: The run's attempt that made it; 0 = kept from the run that this one resumes.
         ended_at: Epoch seconds.
         notes: Warnings of the flow.
     """

@@ -121,8 +121,9 @@ class Execution:
     async def _end(self, runner: FlowRunner, cache: RunNodeCache | None, stop: Stop, *, is_complete: bool) -> None:
         if cache is not None:
             await cache.flush()
+        stopped: RunStatus = "cancelled" if stop.is_cancel else "interrupted"
         if not is_complete:
-            self._close("interrupted", cache)
+            self._close(stopped, cache)
             return
         made: AggregationResult | None = None
         if self._plan.flow.has_aggregation and self._tally.completed:
@@ -131,7 +132,7 @@ class Execution:
             grace = self._tools.settings.grace
             has_ended, made = await unless_stopped(runner.aggregate(lines), stop, grace)
             if not has_ended:
-                self._close("interrupted", cache)
+                self._close(stopped, cache)
                 return
         self._close(None, cache, made=made)
 

@@ -1,0 +1,1 @@
+"""The verbs of `pilothouse run`, one file for each family of them."""
