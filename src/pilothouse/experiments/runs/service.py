@@ -43,6 +43,7 @@ from pilothouse.experiments.runs.types import FINISHED, Run, RunRow, RunSpec
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.settings import FlowSettings
+from pilothouse.flows.types import Flow
 from pilothouse.models.service import ModelService
 from pilothouse.registry.service import RegistryService
 from pilothouse.tracing.service import TracingService
@@ -132,6 +133,7 @@ class RunService(KeptRuns):
         self,
         spec: RunSpec,
         *,
+        flow: Flow | None = None,
         resume_from: str | None = None,
         force: bool = False,
         on_progress: OnProgress | None = None,
@@ -144,6 +146,7 @@ class RunService(KeptRuns):
 
         Args:
             spec: What is wanted.
+            flow: The flow itself, where it lives in this process: then ``spec.flow`` only names it.
             resume_from: A run that has ended: its completed rows are kept, by line id, the others run, and the
                 aggregation is over all of them. That run stays as it is.
             force: Keep rows though the flow, the data or a choice are not those of that run; the notes say so.
@@ -156,7 +159,7 @@ class RunService(KeptRuns):
             StorageError: the disk is full; what was recorded is kept, and the run can be resumed.
         """
         stop = stop or Stop()
-        plan = await self._planned(spec, stop)
+        plan = await self._planned(spec, stop, flow)
         resumed = self.get(resume_from) if resume_from is not None else None
         if resumed is not None:
             plan = _resuming(resumed, plan, force=force)
@@ -263,11 +266,11 @@ class RunService(KeptRuns):
         self._store.update(run)
         return run
 
-    async def _planned(self, spec: RunSpec, stop: Stop) -> Plan:
+    async def _planned(self, spec: RunSpec, stop: Stop, flow: Flow | None = None) -> Plan:
         """Return the plan of a spec; reading large data for it takes a while, and may be stopped."""
         threads = ToolThreads(1)
         try:
-            _, plan = await unless_stopped(threads.run(lambda: self._planner.plan(spec)), stop, grace=0.0)
+            _, plan = await unless_stopped(threads.run(lambda: self._planner.plan(spec, flow)), stop, grace=0.0)
         finally:
             threads.close()
         if plan is None:

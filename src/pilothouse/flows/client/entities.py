@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from msgspec import Struct
 
@@ -43,9 +43,10 @@ class RunRequest(Struct, frozen=True, kw_only=True):
         display_name: A name for people.
         description: Free text.
         tags: Free pairs.
+        resume_from: Name of a run whose completed rows are kept; then the choices are that run's.
     """
 
-    flow: str
+    flow: str = ""
     live: Flow | None = None
     data: str | None = None
     run: str | None = None
@@ -58,6 +59,7 @@ class RunRequest(Struct, frozen=True, kw_only=True):
     display_name: str | None = None
     description: str | None = None
     tags: dict[str, str] = {}
+    resume_from: str | None = None
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):
@@ -107,16 +109,12 @@ class RunKeeper(Protocol):
         """Run a flow over rows."""
         ...
 
-    async def resume(self, name: str) -> RunRecord:
-        """Run the rows that have no answer yet."""
-        ...
-
     def get(self, name: str) -> RunRecord:
         """Return a run."""
         ...
 
-    def list(self, limit: int | None) -> list[RunRecord]:
-        """Return runs, the latest first."""
+    def list(self, limit: int | None, *, archived: bool | None) -> list[RunRecord]:
+        """Return runs, the latest first: only archived ones, only the others, or both (None)."""
         ...
 
     def lines(self, name: str) -> Iterator[RunLine]:
@@ -129,6 +127,18 @@ class RunKeeper(Protocol):
         """Change what a run is called."""
         ...
 
+    def archive(self, name: str, *, archived: bool) -> RunRecord:
+        """Leave a run out of lists, or take it back into them."""
+        ...
+
+    def cancel(self, name: str) -> RunRecord:
+        """Ask the process that works on a run to stop."""
+        ...
+
+    def page(self, names: Sequence[str]) -> bytes:
+        """Return one HTML page of some runs."""
+        ...
+
     def delete(self, name: str) -> None:
         """Forget a run and its rows."""
         ...
@@ -139,7 +149,7 @@ class RunKeeper(Protocol):
 
 
 _KEYS: Final = ("flow", "data", "run", "column_mapping", "variant", "connections", "environment_variables", "init",
-                "name", "display_name", "description", "tags")  # fmt: skip
+                "name", "display_name", "description", "tags", "code")  # fmt: skip
 _ASIDE: Final = ("$schema", "properties", "resources", "identity", "runtime", "type", "command")
 _PATHS: Final = ("flow", "data")
 
@@ -171,6 +181,7 @@ class Run:
         self.display_name: str | None = asked.get("display_name")
         self.description: str | None = asked.get("description")
         self.tags: dict[str, str] = dict(asked.get("tags") or {})
+        self.code: Any = asked.get("code")
         self.record: RunRecord | None = None
 
     @classmethod
@@ -261,7 +272,7 @@ def load_run(source: str | Path, params_override: list[dict[str, Any]] | None = 
         document = load_yaml(path)
         if not isinstance(document.data, dict):
             raise UserError("a run file is a mapping", where=document.where(), expected=", ".join(_KEYS))
-        fields: dict[str, Any] = dict(document.data)
+        fields = dict(cast("dict[str, Any]", document.data))
     for key in _PATHS:
         if isinstance(fields.get(key), str):
             fields[key] = str((path.parent / fields[key]).resolve())

@@ -35,7 +35,9 @@ class Flow(FlowFunction):
         with as_promptflow():
             if isinstance(source, str | Path) and Path(source).suffix == PROMPTY:
                 return Prompty.load(source, **more)
-            return cls(load_flow(source))
+            made = cls(load_flow(source))
+            made.context.streaming = True
+            return made
 
     def __call__(self, *unnamed: Any, **inputs: Any) -> dict[str, Any]:
         """Run one line and return its outputs.
@@ -70,7 +72,9 @@ class AsyncFlow(FlowFunction):
         with as_promptflow():
             if isinstance(source, str | Path) and Path(source).suffix == PROMPTY:
                 return AsyncPrompty.load(source, **more)
-            return cls(load_flow(source))
+            made = cls(load_flow(source))
+            made.context.streaming = True
+            return made
 
     async def __call__(self, *unnamed: Any, **inputs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Run one line on the caller's loop and return its outputs.
@@ -93,9 +97,12 @@ class AsyncFlow(FlowFunction):
 
 
 def load_client_flow(source: str | Path | Callable[..., Any], **more: Any) -> Any:
-    """Return a flow that can be called: `promptflow.client.load_flow`.
+    """Return a flow that can be called: `promptflow.client.load_flow`. It streams where its context says so.
 
     Raises:
         UserErrorException: when there is none, or it cannot work.
     """
-    return Flow.load(source, **more)
+    made = Flow.load(source, **more)
+    if isinstance(made, Flow):
+        made.context.streaming = None
+    return made

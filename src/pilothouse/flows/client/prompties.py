@@ -57,7 +57,10 @@ class Prompty(FlowFunction):
                 if name != "sample":
                     raise UserError(f"a prompty is not loaded with '{name}'", expected="model, sample")
                 flow = replace(flow, sample=dict(value))
-            return cls(_with_model(flow, model or {}))
+            made = cls(_with_model(flow, model or {}))
+            # `stream: true` is all that a prompty needs to stream.
+            made.context.streaming = True
+            return made
 
     def given(self, result: LineResult) -> Any:
         """Return the answer of a line: its text, or a mapping where the prompty asks for one."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
+import webbrowser
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +11,12 @@ from typing import Any, TypeVar, cast
 
 from pilothouse.core import plugins
 from pilothouse.core.errors import DataError, FlowError, UserError
+from pilothouse.core.services import Services
+from pilothouse.core.storage.files import write_atomic
 from pilothouse.flows.client.entities import Run, RunKeeper, RunLine, RunRecord, RunRequest
 from pilothouse.flows.client.errors import as_promptflow
 from pilothouse.flows.client.frames import data_frame
+from pilothouse.flows.flex.loader import load_module
 from pilothouse.flows.function import FlowFunction, blocking, open_project
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.promptflow.connections import PromptflowConnection
@@ -32,6 +35,7 @@ T = TypeVar("T")
 KEEPERS = "promptflow"
 MAX_DETAILS = 100
 _FAILED = "(Failed)"
+_VIEWS = {"ActiveOnly": False, "ArchivedOnly": True, "All": None}
 
 
 class RunOperations:
@@ -50,15 +54,21 @@ class RunOperations:
             made = Run.of(_waited(lambda keeper: keeper.create(_request(run))))
         return self.stream(made, raise_on_error=False) if stream else made
 
-    def resume(self, run: str | Run) -> Run:
-        """Run the rows of a run that have no answer yet, and aggregate again.
+    def resume_from(self, run: str | Run, **words: Any) -> Run:
+        """Make a run that keeps the completed rows of another one, runs the others, and aggregates over all.
+
+        Args:
+            run: The other run; it stays as it is.
+            words: ``name``, ``display_name``, ``description`` and ``tags`` of the new one.
 
         Raises:
             RunNotFoundError: when there is no such run.
             UserErrorException: when its flow or data has changed since.
         """
         with as_promptflow(missing=RunNotFoundError):
-            return Run.of(_waited(lambda keeper: keeper.resume(_name(run))))
+            known = {key: value for key, value in words.items() if value is not None}
+            request = RunRequest(resume_from=_name(run), **known)
+            return Run.of(_waited(lambda keeper: keeper.create(request)))
 
     def get(self, name: str | Run) -> Run:
         """Return a run.
@@ -68,10 +78,18 @@ class RunOperations:
         """
         return Run.of(self._record(name))
 
-    def list(self, max_results: int | None = 50, **_: Any) -> list[Run]:
-        """Return runs, the latest first."""
+    def list(self, max_results: int | None = 50, *, list_view_type: str = "ActiveOnly") -> list[Run]:
+        """Return runs, the latest first.
+
+        Args:
+            max_results: At most so many.
+            list_view_type: ``ActiveOnly``, ``ArchivedOnly`` or ``All``.
+        """
         with as_promptflow(), _keeper() as keeper:
-            return [Run.of(record) for record in keeper.list(max_results)]
+            view = str(getattr(list_view_type, "value", list_view_type))
+            if view not in _VIEWS:
+                raise UserError(f"list_view_type is '{view}'", expected=", ".join(_VIEWS))
+            return [Run.of(record) for record in keeper.list(max_results, archived=_VIEWS[view])]
 
     def stream(self, name: str | Run, raise_on_error: bool = True) -> Run:
         """Print how a run ended, and return it.
@@ -115,19 +133,53 @@ class RunOperations:
         """Return what a run's aggregation logged."""
         return dict(self._record(name).metrics)
 
-    def visualize(self, runs: str | Run | Sequence[str | Run], html_path: str | Path | None = None, **_: Any) -> None:
-        """Say how to look at runs: a page is made by the command, in a browser or as a file.
+    def visualize(self, runs: str | Run | Sequence[str | Run], html_path: str | Path | None = None, **_: Any) -> Path:
+        """Write one self-contained page of one run, or of several side by side, and open it in a browser.
+
+        Args:
+            runs: The runs.
+            html_path: The file to write; then no browser is opened.
+
+        Returns:
+            The file.
 
         Raises:
-            UserErrorException: always, with the command to type.
+            RunNotFoundError: when there is none of a name.
         """
         names = [_name(run) for run in ([runs] if isinstance(runs, str | Run) else runs)]
-        target = f" --output {html_path}" if html_path is not None else ""
-        with as_promptflow():
-            raise UserError(
-                "runs are shown by a command, not from Python",
-                fix=f"pilothouse run visualize {' '.join(names)}{target}; or get_details(...) for a table",
-            )
+        with as_promptflow(missing=RunNotFoundError), open_project(Path.cwd()) as services:
+            path = Path(html_path) if html_path is not None else services.state / "pages" / f"{names[0]}.html"
+            write_atomic(path, _built(services).page(names))
+        if html_path is None:
+            webbrowser.open(path.resolve().as_uri())
+        return path
+
+    def archive(self, name: str | Run) -> Run:
+        """Leave a run out of lists; nothing of it is lost.
+
+        Raises:
+            RunNotFoundError: when there is none of the name.
+        """
+        with as_promptflow(missing=RunNotFoundError), _keeper() as keeper:
+            return Run.of(keeper.archive(_name(name), archived=True))
+
+    def restore(self, name: str | Run) -> Run:
+        """Take an archived run back into lists.
+
+        Raises:
+            RunNotFoundError: when there is none of the name.
+        """
+        with as_promptflow(missing=RunNotFoundError), _keeper() as keeper:
+            return Run.of(keeper.archive(_name(name), archived=False))
+
+    def cancel(self, name: str | Run) -> Run:
+        """Ask the process that works on a run to stop; its rows are kept.
+
+        Raises:
+            RunNotFoundError: when there is none of the name.
+        """
+        with as_promptflow(missing=RunNotFoundError), _keeper() as keeper:
+            return Run.of(keeper.cancel(_name(name)))
 
     def update(
         self,
@@ -171,7 +223,11 @@ class RunOperations:
 @contextmanager
 def _keeper() -> Generator[RunKeeper]:
     with open_project(Path.cwd()) as services:
-        yield plugins.load(KEEPERS, "runs").build(services)
+        yield _built(services)
+
+
+def _built(services: Services) -> RunKeeper:
+    return plugins.load(KEEPERS, "runs").build(services)
 
 
 def _waited(work: Callable[[RunKeeper], Any]) -> Any:
@@ -180,7 +236,7 @@ def _waited(work: Callable[[RunKeeper], Any]) -> Any:
     async def go() -> Any:
         with open_project(Path.cwd()) as services:
             try:
-                return await work(plugins.load(KEEPERS, "runs").build(services))
+                return await work(_built(services))
             finally:
                 await services.get(ModelService).aclose()
 
@@ -200,7 +256,7 @@ def _request(run: Run) -> RunRequest:
         raise UserError("a run needs rows", expected="data=<file>, or run=<name> to judge an earlier run")
     if run.data and not str(run.data).startswith("dataset:") and not Path(run.data).exists():
         raise DataError(f"there is no data at '{run.data}'", expected="a csv, tsv, json, jsonl or parquet file")
-    path, live = client_flow(run.flow)
+    path, live = client_flow(run.flow, run.code)
     init = dict(run.init)
     if any(not isinstance(value, str | int | float | bool | list | dict | None) for value in init.values()):
         # Objects are for this process alone: a run's record holds what can be read again.
@@ -222,42 +278,29 @@ def _request(run: Run) -> RunRequest:
     )
 
 
-def client_flow(flow: Any, code: Any = None) -> tuple[str, Flow | None]:
-    """Return a flow's path, or the flow itself where it is an object or ``module:name``.
+def client_flow(flow: Any, code: str | Path | None = None) -> tuple[str, Flow | None]:
+    """Return a flow's path, or its name and the flow itself where it is an object or ``module:name``.
+
+    Args:
+        flow: What the client was given.
+        code: The folder of ``module:name``; the working directory by default.
 
     Raises:
-        FlowError: when it is none of these.
+        FlowError: when it is no flow.
     """
     if isinstance(flow, FlowFunction):
-        return str(flow.path), flow.flow if flow.flow.prompty is not None or flow.flow.target is not None else None
-    if flow is None or (not callable(flow) and not isinstance(flow, str | Path)):
-        raise FlowError("flow is required to create a run", expected="a path, module:function, a function or a class")
+        is_file = flow.flow.target is None and flow.flow.prompty is None
+        return str(flow.path), None if is_file else flow.flow
     if callable(flow):
         live = load_flow(cast("Any", flow))
         return live.entry or live.name, live
+    if not isinstance(flow, str | Path):
+        raise FlowError("flow is required to create a run", expected="a path, module:function, a function or a class")
     if Path(flow).exists():
         return str(Path(flow).resolve()), None
-    live = load_module_in(Path(code) if code else Path.cwd(), str(flow))
-    return str(flow), live
-
-
-def load_module_in(folder: Path, entry: str) -> Flow:
-    """Return the flow of ``module:name`` in a folder.
-
-    Raises:
-        NotFound: when it is no path and names nothing.
-    """
-    if ":" not in entry:
-        raise FlowError(f"Flow path {entry} does not exist and it's not a valid entry point.", where=str(folder))
-    from_here = load_flow(entry) if folder.resolve() == Path.cwd() else None
-    return from_here or _module(folder, entry)
-
-
-def _module(folder: Path, entry: str) -> Flow:
-    from_module, _, name = entry.partition(":")
-    if inspect.ismodule(folder):
-        raise FlowError(f"'{from_module}' is no folder", where=name)
-    return load_flow(entry)
+    if ":" not in str(flow):
+        raise FlowError(f"Flow path {flow} does not exist and it's not a valid entry point.")
+    return str(flow), load_module(Path(code or ".").resolve(), str(flow))
 
 
 def _plain(connections: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -34,7 +34,8 @@ def hidden(value: Any, secrets: Collection[Secret]) -> Any:
         items = cast("dict[Any, Any]", value).items()
         return {hidden(key, secrets): hidden(item, secrets) for key, item in items}
     if isinstance(value, list | tuple | set | frozenset):
-        return [hidden(item, secrets) for item in cast("Collection[Any]", value)]
+        kind: Any = next(item for item in (list, tuple, set, frozenset) if isinstance(value, item))
+        return kind(hidden(item, secrets) for item in cast("Collection[Any]", value))
     return _printed(value, secrets)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from importlib import import_module
+from typing import Final
 
 from pilothouse.core.errors import FlowError
 from pilothouse.flows.nodes.python import python_work
 from pilothouse.flows.nodes.tools.models import open_embedding, open_endpoint, open_model, open_vision
-from pilothouse.flows.nodes.tools.safety import analyze_text_async
-from pilothouse.flows.nodes.tools.search import search_async
 from pilothouse.flows.nodes.work import NodeContext, Work
 from pilothouse.flows.prompts.templates import Template
 from pilothouse.flows.types import Node
@@ -46,21 +45,26 @@ def cure(identifier: str) -> str | None:
     return next((text for beginning, text in _LATER.items() if identifier.startswith(beginning)), None)
 
 
-def _function(function: Callable[..., Any], required: str, node: Node, context: NodeContext) -> Work:
-    """Open a tool that is a function of ours."""
+def _function(home: str, required: str, node: Node, context: NodeContext) -> Work:
+    """Open a tool that is a function of ours; what it needs to reach its service is imported only now."""
     for name in ("connection", required):
         if name not in node.inputs and not (name == "connection" and node.connection):
             raise FlowError(
                 f"node '{node.name}' gives no '{name}'", where=node.where, expected=f"inputs: {{{name}: ...}}"
             )
-    return python_work(node, context, function, identity=["built in", function.__name__])
+    module, _, name = home.partition(":")
+    return python_work(node, context, getattr(import_module(module), name), identity=["built in", name])
+
+
+_SEARCH: Final = partial(_function, "pilothouse.flows.nodes.tools.search:search_async", "query")
+_ANALYZE: Final = partial(_function, "pilothouse.flows.nodes.tools.safety:analyze_text_async", "text")
 
 
 def _template(node: Node, context: NodeContext) -> Work:
     """Open the tool that renders a template which stands among its inputs."""
     sandbox = context.settings.sandbox
 
-    def render(template: str, **variables: Any) -> str:
+    def render(template: str, **variables: object) -> str:
         return Template(template, context.flow.path, sandbox=sandbox).render(variables)
 
     return python_work(node, context, render, identity=["built in", "render", sandbox])
@@ -85,13 +89,13 @@ BUILT_IN: Final[dict[str, Opener]] = {
             "open_model_llm.OpenModelLLM.call": open_endpoint,
             "open_source_llm.OpenSourceLLM.call": open_endpoint,
             "embedding.embedding": open_embedding,
-            "serpapi.SerpAPI.search": partial(_function, search_async, "query"),
-            "serpapi.search": partial(_function, search_async, "query"),
-            _SAFETY: partial(_function, analyze_text_async, "text"),
-            "azure_content_safety.AzureContentSafety.analyze_text": partial(_function, analyze_text_async, "text"),
+            "serpapi.SerpAPI.search": _SEARCH,
+            "serpapi.search": _SEARCH,
+            _SAFETY: _ANALYZE,
+            "azure_content_safety.AzureContentSafety.analyze_text": _ANALYZE,
             "template_rendering.render_template_jinja2": _template,
         }.items()
     },
-    "content_safety_text.tools.content_safety_text_tool.analyze_text": partial(_function, analyze_text_async, "text"),
+    "content_safety_text.tools.content_safety_text_tool.analyze_text": _ANALYZE,
 }
 """What opens each built-in tool, by its id; ids of earlier releases too."""
