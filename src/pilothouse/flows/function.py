@@ -19,7 +19,7 @@ from pilothouse.flows.loader import load_flow
 from pilothouse.flows.nodes.parameters import wants_stream
 from pilothouse.flows.project import project_runner
 from pilothouse.flows.promptflow.contexts import FlowContext
-from pilothouse.flows.results import LineResult
+from pilothouse.flows.results import ErrorInfo, LineResult
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.types import Flow, Reference
 from pilothouse.models.service import ModelService
@@ -110,11 +110,7 @@ class FlowFunction:
             UserCodeError: when the line failed.
         """
         if result.error is not None:
-            raise UserCodeError(
-                f"the flow '{self.name}' failed: {result.error.message}",
-                where=str(self.flow.path),
-                traceback=result.error.traceback or "",
-            )
+            raise failure(self.flow, result.error)
         outputs = dict(result.outputs)
         if self.context.streaming:
             streamed = streaming_outputs(self.flow)
@@ -135,6 +131,16 @@ class FlowFunction:
                 f"the flow '{self.name}' is called with inputs by name",
                 expected=", ".join(f"{name}=..." for name in self.flow.inputs) or "no inputs",
             )
+
+
+def failure(flow: Flow, error: ErrorInfo) -> UserCodeError:
+    """Return the error for a line, a node or an aggregation that failed, with the traceback of the flow's code."""
+    place = f" in node '{error.node}'" if error.node is not None else ""
+    return UserCodeError(
+        f"the flow '{flow.name}' failed{place}: {error.type}: {error.message}",
+        where=str(flow.path),
+        traceback=error.traceback or "",
+    )
 
 
 def context_runner(services: Services, flow: Flow, context: FlowContext) -> FlowRunner:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from tests.flows.building import FakeModels, Project, run
+from tests.flows.loopback import loopback
 
 from pilothouse.flows.nodes.tools import http
 from pilothouse.flows.promptflow.connections import AzureContentSafetyConnection, SerpConnection
@@ -52,30 +51,10 @@ class Service:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setattr(http, "_PAUSE", 0.001)
-    made, started, loop = Service(), threading.Event(), asyncio.new_event_loop()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.answer)
-    runner = web.AppRunner(app)
-
-    async def start() -> None:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        started.set()
-
-    def serve() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    assert started.wait(10)
-    yield made
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    made = Service()
+    with loopback(made.answer) as url:
+        made.url = url
+        yield made
 
 
 def models(url: str) -> FakeModels:

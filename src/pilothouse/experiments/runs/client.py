@@ -199,9 +199,11 @@ def _properties(run: Run) -> dict[str, Any]:
         "failed": run.counts.failed,
         "missing": run.counts.missing,
         "cached": run.counts.cached,
-        "total_tokens": usage.total_tokens,
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
         "cost": float(run.totals.cost) if run.totals.cost is not None else None,
-        "duration": run.duration,
+        "system_metrics": {
+            "total_tokens": usage.total_tokens,
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "duration": run.duration,
+        },
     }

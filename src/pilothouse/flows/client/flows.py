@@ -15,13 +15,14 @@ import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pilothouse.core.errors import Conflict, DataError, FlowError, PilothouseError, UserCodeError, UserError
+from pilothouse.core.errors import Conflict, DataError, FlowError, PilothouseError, UserError
 from pilothouse.core.services import Services
 from pilothouse.flows.client.errors import as_promptflow
 from pilothouse.flows.client.prompties import Prompty
 from pilothouse.flows.client.runs import client_flow
 from pilothouse.flows.client.signatures import signature_of, written
-from pilothouse.flows.function import FlowFunction, blocking, context_runner, open_project
+from pilothouse.flows.flex.outputs import Attributes
+from pilothouse.flows.function import FlowFunction, blocking, context_runner, failure, open_project
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.nodes.opening import INIT, with_overrides
 from pilothouse.flows.promptflow.contexts import FlowContext
@@ -73,6 +74,10 @@ class FlowOperations:
             node: Run this node alone; inputs are then named ``node.output`` or ``inputs.name``.
             environment_variables: Set for the flow's code.
             init: Arguments of the class of a flex flow.
+
+        Returns:
+            The outputs of a graph; the answer of a prompty; what a function or class returns where its annotation
+            says that this is one value, else its outputs as a mapping with attributes; the output of a node.
 
         Raises:
             UserErrorException: when it cannot be opened, or fails.
@@ -178,14 +183,20 @@ async def _line(runner: FlowRunner, flow: Flow, inputs: dict[str, Any]) -> Any:
     _refuse(flow, line.error)
     if flow.has_aggregation:
         _refuse(flow, (await runner.aggregate([line])).error)
-    return Prompty(flow).given(line) if flow.prompty is not None else dict(line.outputs)
+    if flow.kind == "dag":
+        return dict(line.outputs)
+    return Prompty(flow).given(line) if flow.prompty is not None else _returned(flow, line.outputs)
 
 
 def _refuse(flow: Flow, error: ErrorInfo | None) -> None:
     if error is not None:
-        raise UserCodeError(
-            f"the flow '{flow.name}' failed: {error.message}", where=str(flow.path), traceback=error.traceback or ""
-        )
+        raise failure(flow, error)
+
+
+def _returned(flow: Flow, outputs: dict[str, Any]) -> Any:
+    """Return what a function or class itself returned: one value, or outputs with attributes, as of a dataclass."""
+    is_one = "output" in flow.outputs or inspect.isgeneratorfunction(flow.target)
+    return outputs["output"] if is_one and set(outputs) == {"output"} else Attributes(outputs)
 
 
 def _inputs(given: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:

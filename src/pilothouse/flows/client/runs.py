@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import webbrowser
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -126,8 +126,9 @@ class RunOperations:
         if not all_results and (not isinstance(max_results, int) or max_results < 1):
             raise RunOperationParameterError(f"'max_results' must be a positive integer, got {max_results!r}")
         with as_promptflow(missing=RunNotFoundError), _keeper() as keeper:
-            lines = keeper.lines(_name(name))
-            return data_frame(_columns(itertools.islice(lines, None if all_results else max_results)))
+            mapped = keeper.get(_name(name)).request.column_mapping
+            lines = itertools.islice(keeper.lines(_name(name)), None if all_results else max_results)
+            return data_frame(_columns(list(lines), mapped))
 
     def get_metrics(self, name: str | Run) -> dict[str, float]:
         """Return what a run's aggregation logged."""
@@ -316,12 +317,14 @@ def _plain(connections: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _columns(lines: Any) -> dict[str, list[Any]]:
-    rows: list[RunLine] = list(lines)
-    inputs = dict.fromkeys(key for row in rows for key in row.inputs)
-    outputs = dict.fromkeys(key for row in rows for key in row.outputs)
-    columns: dict[str, list[Any]] = {f"inputs.{key}": [row.inputs.get(key) for row in rows] for key in inputs}
+def _columns(rows: list[RunLine], mapped: Iterable[str]) -> dict[str, list[Any]]:
+    """Return rows by column, in prompt flow's order: mapped inputs, the line, inputs by default, outputs."""
+    known = dict.fromkeys(key for row in rows for key in row.inputs)
+    first = [key for key in mapped if key in known]
+    columns: dict[str, list[Any]] = {f"inputs.{key}": [row.inputs.get(key) for row in rows] for key in first}
     columns["inputs.line_number"] = [row.number for row in rows]
-    for key in outputs:
+    for key in known:
+        columns.setdefault(f"inputs.{key}", [row.inputs.get(key) for row in rows])
+    for key in dict.fromkeys(key for row in rows for key in row.outputs):
         columns[f"outputs.{key}"] = [row.outputs.get(key) if row.is_completed else _FAILED for row in rows]
     return columns

@@ -12,6 +12,7 @@ from pilothouse.core.errors import FlowError, nearest_hint
 from pilothouse.flows.environment.references import resolved
 from pilothouse.flows.flex.annotations import read_annotation
 from pilothouse.flows.flex.configurations import CONFIGURATIONS, FROM_CONNECTION
+from pilothouse.flows.flex.live import is_function
 from pilothouse.flows.flex.outputs import Attributes, giving_outputs
 from pilothouse.flows.flex.signature import AGGREGATE, module_file
 from pilothouse.flows.nodes.connections import IDENTITY, as_annotated, connection_types, find_connection
@@ -54,7 +55,7 @@ def open_flex(context: NodeContext, modules: FlowModules) -> dict[str, Work]:
             function = _aggregating(getattr(entry, AGGREGATE))
         else:
             # An instance is looked at through its method: only that says whether it is async or a generator.
-            function = giving_outputs(entry if inspect.isroutine(entry) else entry.__call__)
+            function = giving_outputs(entry if is_function(entry) else entry.__call__)
         works[node.name] = python_work(node, context, function, identity=[*identity, node.name])
     return works
 

@@ -7,6 +7,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,7 +46,7 @@ def read_live(entry: Any) -> EntrySignature:
         FlowError: when a flow cannot be made of it.
     """
     is_class = inspect.isclass(entry)
-    call = entry if inspect.isroutine(entry) else getattr(entry, CALL, None)
+    call = entry if is_function(entry) else getattr(entry, CALL, None)
     name = _name(entry)
     if call is None or (is_class and CALL not in {item for base in entry.__mro__ for item in vars(base)}):
         raise FlowError(f"'{name}' has no {CALL}", where=_place(entry), fix=f"write `def {CALL}(self, ...)`")
@@ -67,8 +68,15 @@ def read_live(entry: Any) -> EntrySignature:
     )
 
 
+def is_function(entry: Any) -> bool:
+    """Return whether an entry is called itself, not through its class: a function, a method, or part of one."""
+    return inspect.isroutine(entry) or isinstance(entry, partial)
+
+
 def _definition(entry: Any) -> Any:
     """Return what stands in the source: a function, or the class of an instance."""
+    if isinstance(entry, partial):
+        return _definition(cast("Any", entry).func)
     is_defined = inspect.isclass(entry) or inspect.isroutine(entry)
     return cast("Any", entry if is_defined else type(entry))
 

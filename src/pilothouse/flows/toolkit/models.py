@@ -15,7 +15,7 @@ from opentelemetry import trace
 
 from pilothouse.core.clock import SystemClock
 from pilothouse.core.environment import Environment
-from pilothouse.core.errors import FlowError, ModelError
+from pilothouse.core.errors import ModelError, UserError
 from pilothouse.flows.environment.contexts import given_connection
 from pilothouse.flows.function import blocking, pieces
 from pilothouse.flows.nodes.llm import Caller, model_named
@@ -164,11 +164,7 @@ def _answered(
 
     async def work(client: ModelClient) -> Any:
         caller = Caller(api, f"the connection '{house.name}'", house, client)
-        try:
-            call = caller.call(prompt, parameters)
-        except FlowError as error:
-            raise ToolValidationError(str(error)) from error
-        return (await caller.send(call)).output
+        return (await caller.send(caller.call(prompt, parameters))).output
 
     output = _asked(house, work)
     made: Generator[Any] = pieces(output)
@@ -194,6 +190,8 @@ def _asked(connection: Connection, work: Callable[[ModelClient], Awaitable[T]]) 
         return blocking(ask)
     except ModelError as error:
         raise WrappedOpenAIError(str(error)) from error
+    except UserError as error:
+        raise ToolValidationError(str(error)) from error
 
 
 def _models(root: Path) -> ModelService:

@@ -33,6 +33,7 @@ VALID_ROLES: Final = list(ROLES)
 INPUTS_TO_ESCAPE_PARAM_KEY: Final = "_inputs_to_escape"
 PROMPT: Final = Path("prompt")
 
+_INCOMPLETE = {"function": ChatAPIFunctionRoleInvalidFormat, "tool": ChatAPIToolRoleInvalidFormat}
 _IMAGE = re.compile(r"!\[\s*image\s*\]\(\{\{\s*(?P<name>[^\s{}]+)\s*\}\}\)")
 
 
@@ -116,7 +117,7 @@ def parse_chat(
     try:
         messages = split_messages(chat_str, images=known, marks=None, where="the prompt") if chat_str.strip() else ()
     except FlowError as error:
-        raise _refusal(error) from error
+        raise _refusal(error, valid_roles) from error
     allowed = valid_roles or VALID_ROLES
     for message in messages:
         if message.role not in allowed:
@@ -234,10 +235,11 @@ def _need(place: str, value: Any, keys: Iterable[str], kind: type[PromptflowExce
     return fields
 
 
-def _refusal(error: FlowError) -> ToolValidationError:
+def _refusal(error: FlowError, valid_roles: Sequence[str] | None = None) -> ToolValidationError:
     text = str(error)
     if "cannot be rendered" in text or "cannot be read" in text:
         return JinjaTemplateError(text)
-    if "a function message" in text:
-        return ChatAPIFunctionRoleInvalidFormat(text)
-    return ChatAPIToolRoleInvalidFormat(text) if "a tool message" in text else ChatAPIInvalidRole(text)
+    for role, kind in _INCOMPLETE.items():
+        if f"a {role} message" in text and role in (valid_roles or VALID_ROLES):
+            return kind(text)
+    return ChatAPIInvalidRole(text)
