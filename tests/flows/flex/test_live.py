@@ -14,6 +14,7 @@ from pilothouse.core.errors import FlowError
 from pilothouse.flows.flex.configurations import OpenAIModelConfiguration
 from pilothouse.flows.function import load_function
 from pilothouse.flows.nodes.opening import INIT
+from pilothouse.flows.promptflow.connections import CustomConnection
 from pilothouse.flows.results import AggregationResult, LineResult
 from pilothouse.flows.runner import FlowRunner
 
@@ -162,3 +163,17 @@ def test_the_key_of_a_model_configuration_is_not_recorded() -> None:
     lines, _ = ran(Asks, {"text": "hi"}, init={"model": model})
     assert lines[0].outputs == {"key": "<***>", "text": "hi"}
     assert "a-very-secret-key" not in str(lines)
+
+
+class Connected:
+    def __init__(self, shop: CustomConnection) -> None:
+        self.shop = shop
+
+    def __call__(self, text: str) -> str:
+        return text + self.shop.token
+
+
+def test_the_secrets_of_a_connection_object_are_not_recorded() -> None:
+    shop = CustomConnection(secrets={"token": "a-very-secret-key"})
+    lines, _ = ran(Connected, {"text": "x"}, init={"shop": shop})
+    assert lines[0].outputs == {"output": "x***"}

@@ -158,7 +158,12 @@ def _argument(parameter: InitParameter, value: LiteralValue, hint: Any, context:
     types = connection_types(hint if hint is not None else parameter.type)
     if types is None:
         types = connection_types(parameter.type)
-    if types is not None and isinstance(value.value, str):
+    hidden: Any = getattr(value.value, "secrets", None)
+    if isinstance(hidden, Mapping):
+        # A connection object of prompt flow's kind, made by the caller.
+        for secret in cast("Mapping[str, Any]", hidden).values():
+            _hide_key(secret, context)
+    elif types is not None and isinstance(value.value, str):
         found = find_connection(value.value, types, context.models, value.where)
         context.secrets.extend(found.secrets.values())
         return as_annotated(found, hint, value.where)
