@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Abort
 from click.testing import CliRunner, Result
 from opentelemetry.trace import NoOpTracer
 
@@ -216,3 +217,72 @@ def test_a_hosted_connection_is_tested_with_a_model_of_ones_choice(terminal: Ter
     with pytest.raises(UserError, match="which model"):
         terminal.run(connection, "test", "gpt")
     assert "gpt answers: m" in terminal.run(connection, "test", "gpt", "--model", "m").output
+
+
+AZURE = "$schema: x\nname: azure\ntype: azure_open_ai\napi_key: <user-input>\napi_base: https://a\n"
+
+
+def test_a_file_of_prompt_flow_becomes_a_connection(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "azure.yml").write_text(AZURE)
+    terminal.open()
+    made = terminal.run(connection, "create", "--file", str(tmp_path / "azure.yml"), "--set", "api_version=v")
+    assert "set AZURE_API_KEY" in made.output
+    assert "pilothouse connection test azure" in made.output
+    written = (terminal.folder / "azure.yaml").read_text()
+    assert "api_key: ${env:AZURE_API_KEY}" in written
+    with pytest.raises(UserError, match="exists"):
+        terminal.run(connection, "create", "--file", str(tmp_path / "azure.yml"))
+    terminal.run(connection, "create", "--file", str(tmp_path / "azure.yml"), "--replace", "--json")
+    assert "api_version" not in (terminal.folder / "azure.yaml").read_text()
+
+
+def test_keys_of_a_custom_connection_that_are_left_open_become_references(terminal: Terminal, tmp_path: Path) -> None:
+    path = tmp_path / "shop.yml"
+    path.write_text("name: shop\ntype: custom\nconfigs: {region: north}\nsecrets: {token: <user-input>}\n")
+    terminal.open()
+    terminal.run(connection, "create", "-f", str(path), "--name", "store", "--set", "configs.size=3")
+    written = (terminal.folder / "store.yaml").read_text()
+    for line in ("token: ${env:STORE_TOKEN}", "region: north", "size: '3'"):
+        assert line in written
+    terminal.run(connection, "update", "store", "--set", "secrets.token=***", "--set", "configs.region=south")
+    written = (terminal.folder / "store.yaml").read_text()
+    assert "token: ${env:STORE_TOKEN}" in written
+    assert "region: south" in written
+
+
+@pytest.mark.parametrize("pair", [f"api_key={KEY}", f"secrets.token={KEY}"])
+def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
+    terminal: Terminal, tmp_path: Path, pair: str
+) -> None:
+    path = tmp_path / "c.yml"
+    kind = "custom" if pair.startswith("secrets") else "open_ai"
+    path.write_text(f"name: c\ntype: {kind}\n")
+    terminal.open()
+    with pytest.raises(ConnectionFault) as error:
+        terminal.run(connection, "create", "-f", str(path), "--set", pair)
+    assert KEY not in str(error.value)
+    assert "C_" in str(error.value)
+    assert not (terminal.folder / "c.yaml").exists()
+
+
+def test_an_env_file_becomes_a_custom_connection(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"TOKEN={KEY}\n")
+    terminal.open(TOKEN=KEY)
+    with pytest.raises(UserError, match="--name"):
+        terminal.run(connection, "create", "-f", str(tmp_path / ".env"))
+    terminal.run(connection, "create", "-f", str(tmp_path / ".env"), "-n", "mine")
+    assert "TOKEN: ${env:TOKEN}" in (terminal.folder / "mine.yaml").read_text()
+
+
+def test_a_connection_is_deleted_when_confirmed_and_a_built_in_one_never(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "azure.yml").write_text(AZURE)
+    terminal.open()
+    terminal.run(connection, "create", "-f", str(tmp_path / "azure.yml"))
+    with pytest.raises(Abort):
+        terminal.run(connection, "delete", "azure", says="n\n")
+    assert (terminal.folder / "azure.yaml").exists()
+    terminal.run(connection, "delete", "azure", "-y")
+    assert not (terminal.folder / "azure.yaml").exists()
+    for verb in ("delete", "update"):
+        with pytest.raises(UserError, match="built in"):
+            terminal.run(connection, verb, "local", *(("--set", "model=x") if verb == "update" else ()))

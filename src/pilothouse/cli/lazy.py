@@ -13,6 +13,9 @@ import click
 from pilothouse.core import plugins
 from pilothouse.core.errors import nearest_hint
 
+#: Commands that work and are not listed: they are for other people's habits.
+HIDDEN = frozenset({"pf"})
+
 PACKAGE = Path(__file__).parents[1]
 _DOCSTRING = re.compile(r'(?:#.*\n|\s)*"""(?P<line>.*)')
 
@@ -48,7 +51,7 @@ class LazyGroup(click.Group):
         """Write the list of commands."""
         points = plugins.group(self._group)
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _summary(point)) for name, point in points.items()])
+            formatter.write_dl([(name, _summary(point)) for name, point in points.items() if name not in HIDDEN])
 
 
 def _summary(point: EntryPoint) -> str:

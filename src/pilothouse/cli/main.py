@@ -44,10 +44,11 @@ def main(arguments: list[str] | None = None) -> None:
     0: done. 1: done, but rows or the user's own code failed. 2: a mistake in what was given. 3: a model, disk or
     database failed. 70: a defect in Pilothouse. 130: stopped by the user.
     """
-    sys.exit(_run(lambda: pilothouse.main(arguments, prog_name="pilothouse", standalone_mode=False)))
+    sys.exit(door(lambda: pilothouse.main(arguments, prog_name="pilothouse", standalone_mode=False)))
 
 
-def _run(command: Callable[[], Any]) -> int:
+def door(command: Callable[[], Any]) -> int:
+    """Run a command, say its errors in words, and return its exit code."""
     output = sys.stdout
     try:
         result = command()

@@ -11,6 +11,7 @@ from pilothouse.core.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{env:(?P<name>[^}]+)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"(^|_)(KEY|SECRET|PASSWORD|TOKEN|CONNECTION_STRING)$", re.IGNORECASE)
 
 
 class Environment(Mapping[str, str]):
@@ -26,7 +27,7 @@ class Environment(Mapping[str, str]):
         Raises:
             ConfigError: for a line of `.env` that is not ``NAME=value``.
         """
-        return cls({**_read_dotenv(root / ".env"), **os.environ})
+        return cls({**read_dotenv(root / ".env"), **os.environ})
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
@@ -60,6 +61,11 @@ class Environment(Mapping[str, str]):
         return _REFERENCE.sub(value, text)
 
 
+def names_a_secret(name: str) -> bool:
+    """Tell by its name whether a variable holds a secret: `OPENAI_API_KEY` does, `MAX_TOKENS` does not."""
+    return _SECRET.search(name) is not None
+
+
 def export(values: Mapping[str, str]) -> None:
     """Set variables of this process, for the user's own code that reads them."""
     os.environ.update(values)
@@ -70,7 +76,12 @@ def environment_names(text: str) -> tuple[str, ...]:
     return tuple(match["name"].strip() for match in _REFERENCE.finditer(text))
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a ``.env`` file; none where there is no file.
+
+    Raises:
+        ConfigError: for a line that is not ``NAME=value``.
+    """
     if not path.is_file():
         return {}
     values: dict[str, str] = {}

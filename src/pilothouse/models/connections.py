@@ -169,13 +169,14 @@ class ConnectionFolder:
         keys = dict.fromkeys((*spec.kind.fields, *spec.texts))
         return [self._state(spec, key) for key in keys]
 
-    def add(self, name: str, kind: str, values: dict[str, str]) -> Path:
-        """Write a new connection file; a required secret that is not given refers to its override variable.
+    def add(self, name: str, kind: str, values: dict[str, str], *, replace: bool = False) -> Path:
+        """Write a connection file; a required secret that is not given refers to its override variable.
 
         Args:
             name: The name flows will use.
             kind: The type, in any spelling.
             values: Field to text; for a custom type also ``configs.<key>`` and ``secrets.<key>``.
+            replace: Write over the file of a connection that exists.
 
         Raises:
             Conflict: when the name is taken.
@@ -184,10 +185,15 @@ class ConnectionFolder:
         if not _NAME.fullmatch(name):
             raise ConnectionFault(f"'{name}' cannot be a name", expected="letters, digits, '_', '-', '.'")
         taken = {spec.name: spec for spec in self.all()}
-        if name in taken and taken[name].where:
-            raise Conflict(f"the connection '{name}' exists", where=taken[name].where, fix="edit the file")
+        known = taken[name].where if name in taken else ""
+        if known and not replace:
+            raise Conflict(
+                f"the connection '{name}' exists",
+                where=known,
+                fix=f"pilothouse connection update {name} --set FIELD=VALUE",
+            )
         chosen = connection_type(kind)
-        path = self._folder / f"{name}.yaml"
+        path = Path(known) if known else self._folder / f"{name}.yaml"
         content: dict[str, Any] = {"name": name, "type": chosen.name}
         for key, text in values.items():
             section, dot, inner = key.partition(".")
@@ -212,7 +218,7 @@ class ConnectionFolder:
             _refuse_clear(spec, key)
         if override:
             return override
-        if _is_blank(text):
+        if is_blank(text):
             return ""
         for variable in environment_names(text):
             if not self._environment.get(variable):
@@ -227,7 +233,7 @@ class ConnectionFolder:
         source: Source = "missing"
         if self._environment.get(override):
             source = "environment"
-        elif not _is_blank(text) and all(variables.values()):
+        elif not is_blank(text) and all(variables.values()):
             source = "file"
         elif key in spec.kind.fields and spec.kind.fields[key].default:
             source, text = "default", spec.kind.fields[key].default
@@ -235,7 +241,7 @@ class ConnectionFolder:
         return FieldState(
             key=key,
             secret=hidden,
-            text=text if not hidden or _is_reference(text) else "",
+            text=text if not hidden or is_reference(text) else "",
             override=override,
             variables=variables,
             source=source,
@@ -316,18 +322,19 @@ def _text(value: Any, where: str) -> str:
     raise ConnectionFault("a text must stand here", where=where, expected="one value, not a list or mapping")
 
 
-def _is_blank(text: str) -> bool:
+def is_blank(text: str) -> bool:
     """Tell whether a text stands for nothing: empty, or a placeholder such as ``<user-input>``."""
     return not text.strip() or _PLACEHOLDER.fullmatch(text.strip()) is not None
 
 
-def _is_reference(text: str) -> bool:
+def is_reference(text: str) -> bool:
+    """Tell whether a text refers to where its value stands."""
     return bool(environment_names(text)) or _FILE_REFERENCE.fullmatch(text) is not None
 
 
 def _refuse_clear(spec: ConnectionSpec, key: str) -> None:
     text = spec.texts.get(key, "")
-    if _is_blank(text) or _is_reference(text):
+    if is_blank(text) or is_reference(text):
         return
     raise ConnectionFault(
         f"the secret '{key}' of the connection '{spec.name}' stands in the clear",

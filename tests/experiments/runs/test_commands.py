@@ -301,7 +301,6 @@ def test_a_past_run_is_run_again(project: Project, cli: Cli) -> None:
         ("flow: f\ncolumn_maping: {}\n", "did you mean 'column_mapping'"),
         ("flow: f\nrepeat: many\n", "run.yml:2"),
         ("data: d\n", "flow"),
-        ("flow: f\nenvironment_variables: .env\n", "${env:API_KEY}"),
         ("flow: [\n", "run.yml"),
     ],
 )

@@ -186,3 +186,17 @@ def test_a_cache_that_breaks_while_writing_is_counted(database: Database) -> Non
         return cache
 
     assert asyncio.run(work()).use().errors == 1
+
+
+def test_archived_runs_are_told_apart_and_words_outlive_an_update(database: Database) -> None:
+    store = RunStore(database)
+    run = make("01aaaaaa", "a")
+    for item in (run, make("01bbbbbb", "b", archived=True)):
+        store.insert(item)
+    listed = {wish: [found.name for found in store.list(archived=wish)] for wish in (None, True, False)}
+    assert listed == {None: ["b", "a"], True: ["b"], False: ["a"]}
+    said = msgspec.structs.replace(run.spec, display_name="A", tags={"k": "v"})
+    assert store.change(run.id, lambda stored: msgspec.structs.replace(stored, spec=said, archived=True)) is not None
+    store.update(msgspec.structs.replace(run, status="completed"))
+    assert store.get("a") == msgspec.structs.replace(run, status="completed", spec=said, archived=True)
+    assert store.change("nothing", lambda stored: stored) is None

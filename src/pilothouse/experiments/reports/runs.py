@@ -79,7 +79,7 @@ def runs_page(
         "heads": [_head(run) for run in runs],
         "aggregates": list(dict.fromkeys(name for run in runs for name in run.metrics)),
         "latency_plot": charts.latency_chart(found),
-        "token_plot": charts.token_chart(found),
+        "token_plot": charts.token_chart(found) if any(arm.usage.total_tokens for arm in found.arms) else None,
         "latency_note": latency_note(found),
         "settings": _settings(runs),
         **row_view(found, chosen, {}),

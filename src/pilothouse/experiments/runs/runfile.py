@@ -11,7 +11,7 @@ from msgspec.structs import fields as fields_of
 
 from pilothouse.core.errors import ConfigError, UserError, nearest_hint
 from pilothouse.core.structs import convert
-from pilothouse.core.yaml import Document, load_yaml, parse_yaml
+from pilothouse.core.yaml import load_yaml, parse_yaml
 from pilothouse.experiments.runs.types import RunSpec
 from pilothouse.flows.dag.variants import parse_variant
 from pilothouse.flows.nodes.opening import INIT
@@ -80,6 +80,7 @@ def load_run_file(path: Path, root: Path) -> tuple[RunSpec, list[str]]:
     file = convert(document.data, _RunFile, where=document.where)
     variants = {**(parse_variants([file.variant]) if file.variant else {}), **file.variants}
     ignored = [key for key in _IGNORED if getattr(file, key) is not None]
+    given = file.environment_variables
     spec = RunSpec(
         flow=within(root, path.parent / file.flow),
         data=_data(file.data, path.parent, root),
@@ -88,7 +89,9 @@ def load_run_file(path: Path, root: Path) -> tuple[RunSpec, list[str]]:
         column_mapping=file.column_mapping,
         variants=variants,
         connections={**file.connections, **({INIT: file.init} if file.init else {})},
-        environment_variables=_variables(file.environment_variables, document),
+        environment_variables={key: str(value) for key, value in given.items()} if isinstance(given, dict) else {},
+        # A run's spec is recorded in the clear, so that a file of secrets is named there and not read into it.
+        environment_file=within(root, path.parent / given) if isinstance(given, str) else None,
         name=file.name,
         display_name=file.display_name,
         description=file.description,
@@ -214,15 +217,3 @@ def _data(data: str | None, folder: Path, root: Path) -> str | None:
     if data is None or data.startswith("dataset:"):
         return data
     return within(root, folder / data)
-
-
-def _variables(given: dict[str, Any] | str, document: Document) -> dict[str, str]:
-    # A run's spec is recorded in the clear, so a file of secrets is not read into it.
-    if isinstance(given, str):
-        raise ConfigError(
-            "environment_variables names a file",
-            where=document.where("environment_variables"),
-            expected="a mapping; secrets as references, such as ${env:API_KEY}",
-            fix=f"move the variables of '{given}' into the project's .env, which every run sees",
-        )
-    return {key: str(value) for key, value in given.items()}

@@ -37,6 +37,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         connections: Node -> {parameter: value} that replaces the node's connection or deployment; under ``init``,
             arguments of the class of a flex flow.
         environment_variables: Set for the flow's code, over those that the flow names.
+        environment_file: A `.env` file whose variables are set below those; read by each attempt and never recorded.
         name: A unique name; made from flow and time when absent.
         display_name: A name for people.
         description: Free text.
@@ -58,6 +59,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     variants: dict[str, str] = field(default_factory=dict)
     connections: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment_variables: dict[str, str] = field(default_factory=dict)
+    environment_file: str | None = None
     name: str | None = None
     display_name: str | None = None
     description: str | None = None

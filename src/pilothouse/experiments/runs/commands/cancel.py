@@ -20,7 +20,7 @@ PATIENCE = 10.0
 
 
 @click.command()
-@click.argument("ref", default="latest")
+@click.argument("ref")
 @click.option("--now", "at_once", is_flag=True, help="Leave rows in flight as they are, as a second Ctrl-C does.")
 @click.option("--no-wait", is_flag=True, help="Ask, and do not wait until it has stopped.")
 @record_option

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from pilothouse.core.environment import names_a_secret
 from pilothouse.core.errors import UserError
 from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE
@@ -33,7 +34,7 @@ _PLAIN = (
     "id_column", "source_run", "name", "display_name", "description", "concurrency", "repeat", "limit", "timeout",
     "max_failures",
 )  # fmt: skip
-_PAIRS = ("column_mapping", "tags", "environment_variables")
+_PAIRS = ("column_mapping", "tags")
 
 
 @click.command()
@@ -44,7 +45,7 @@ _PAIRS = ("column_mapping", "tags", "environment_variables")
 @click.option("--column-mapping", "-m", multiple=True, help="INPUT='${data.column}', ${run.outputs.x} or a literal.")
 @click.option("--variant", "-v", multiple=True, help="'${node.variant_id}'; once for each node.")
 @click.option("--connections", multiple=True, help="NODE.PARAMETER=VALUE, such as classify.connection=azure.")
-@click.option("--environment-variables", multiple=True, help="KEY=VALUE, set for the flow's code.")
+@click.option("--environment-variables", multiple=True, help="KEY=VALUE or a .env file, for the flow's code.")
 @click.option("--init", multiple=True, help="KEY=VALUE, an argument of the class of a flex flow.")
 @click.option("--file", "-f", "run_file", type=click.Path(path_type=Path, exists=True), help="A run file (run.yml).")
 @click.option("--set", "settings", multiple=True, help="KEY=VALUE in the words of a run file, such as tags.team=a.")
@@ -107,6 +108,7 @@ def _spec(root: Path, base: RunSpec | None, given: dict[str, Any]) -> tuple[RunS
         fields["data"] = given["data"] if is_version else within(root, named(root, Path(given["data"])))
     fields |= {key: given[key] for key in _PLAIN if given[key] is not None}
     more = {key: parse_pairs(given[key], f"--{key.replace('_', '-')}") for key in _PAIRS}
+    more["environment_variables"] = _variables(fields, root, given["environment_variables"])
     more["variants"] = parse_variants(given["variant"])
     for key, pairs in more.items():
         fields[key] = {**fields.get(key, {}), **pairs}
@@ -116,6 +118,29 @@ def _spec(root: Path, base: RunSpec | None, given: dict[str, Any]) -> tuple[RunS
     if "flow" not in fields:
         raise UserError("a run needs a flow", expected="--flow PATH or --file run.yml")
     return convert(fields, RunSpec, where="--set", error=UserError), ignored
+
+
+def _variables(fields: dict[str, Any], root: Path, texts: Sequence[str]) -> dict[str, str]:
+    """Return the variables that are named; a file of them is noted in the fields of a spec, and its values nowhere.
+
+    Raises:
+        UserError: a secret stands in the clear, which would be recorded and shown to who may read runs.
+    """
+    files = [text for text in texts if "=" not in text and Path(text).is_file()]
+    if len(files) > 1:
+        raise UserError(f"{len(files)} files of variables are given", where="--environment-variables", expected="one")
+    if files:
+        fields["environment_file"] = within(root, Path(files[0]))
+    variables = parse_pairs([text for text in texts if text not in files], "--environment-variables")
+    for name, value in variables.items():
+        if names_a_secret(name) and "${" not in value:
+            raise UserError(
+                f"'{name}' looks like a secret, and the settings of a run are recorded",
+                where="--environment-variables",
+                expected=f"a reference, such as {name}='${{env:{name}}}'",
+                fix=f"put it into the project's .env, or in front of the command: {name}=... pilothouse run create ...",
+            )
+    return variables
 
 
 def _connect(fields: dict[str, Any], connections: Sequence[str], init: Sequence[str]) -> None:

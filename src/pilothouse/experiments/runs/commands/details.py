@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,10 @@ import msgspec
 
 from pilothouse.core.errors import UserError
 from pilothouse.core.services import Services
-from pilothouse.core.storage.files import write_atomic
 from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.experiments.runs.commands.options import all_option
-from pilothouse.experiments.runs.commands.printing import as_text, shortened, visible
-from pilothouse.experiments.runs.exports.details import STATUS, details
+from pilothouse.experiments.runs.commands.printing import shortened, visible
+from pilothouse.experiments.runs.exports.details import STATUS, cell, csv_lines, details, write_details
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import RunRow
 
@@ -53,13 +50,15 @@ def show_details(
         return islice(runs.rows(found), most)
 
     if output is not None:
-        for path in _write(output, lambda: details(rows, found.repeat)):
+        for path in write_details(rows, found.repeat, output):
             click.echo(str(path))
     elif as_json:
         for row in details(rows, found.repeat):
             click.echo(msgspec.json.encode(row))
     elif as_csv:
-        click.echo(_csv(details(rows, found.repeat)), nl=False)
+        # What a terminal would obey stays in the file that this is written to.
+        for line in csv_lines(details(rows, found.repeat)):
+            click.echo(line, nl=False, color=True)
     else:
         _print(list(details(rows, found.repeat)))
     if most is not None and found.counts.done > most:
@@ -85,29 +84,5 @@ def show_metrics(services: Services, ref: str, as_json: bool) -> None:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     columns = [column for column in (rows[0] if rows else {}) if column != STATUS]
-    cells = ([visible(shortened(_cell(row[column]))) for column in columns] for row in rows)
+    cells = ([visible(shortened(cell(row[column]))) for column in columns] for row in rows)
     console().print(table(None, columns, cells) if rows else "the run has no rows yet")
-
-
-def _write(folder: Path, found: Callable[[], Iterator[dict[str, Any]]]) -> Iterator[Path]:
-    """Write the details as CSV and as JSON lines, each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "details.csv", _csv(found()).encode("utf-8", "backslashreplace"))
-    yield folder / "details.csv"
-    write_atomic(folder / "details.jsonl", b"".join(msgspec.json.encode(row) + b"\n" for row in found()))
-    yield folder / "details.jsonl"
-
-
-def _csv(rows: Iterator[dict[str, Any]]) -> str:
-    sink = io.StringIO(newline="")
-    writer: Any = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(sink, list(row), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow({column: _cell(value) for column, value in row.items()})
-    return sink.getvalue()
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else as_text(value)

@@ -35,7 +35,8 @@ def list_(
         raise UserError("--include-archived and --archived-only are given", expected="one of them")
     archived = True if archived_only else None if include_archived else False
     most = None if all_results else limit + 1
-    found = services.get(RunService).list(experiment=experiment, archived=archived, limit=most)
+    runs = services.get(RunService)
+    found = runs.list(experiment=experiment, archived=archived, limit=most)
     shown = found if all_results else found[:limit]
     if as_json:
         emit_json(shown)
@@ -44,16 +45,17 @@ def list_(
     if len(found) > len(shown):
         console().print(f"the latest {limit}; --all-results shows all", markup=False)
     if not found:
-        console().print(_nothing(archived, experiment), markup=False)
+        console().print(_nothing(runs, archived, experiment), markup=False)
 
 
-def _nothing(archived: bool | None, experiment: str | None) -> str:
+def _nothing(runs: RunService, archived: bool | None, experiment: str | None) -> str:
     if archived:
         return "no run is archived"
+    if runs.list(experiment=experiment, limit=1):
+        return "all runs are archived; --include-archived shows them"
     if experiment is not None:
         return f"the experiment '{experiment}' has no runs"
-    hidden = "" if archived is None else "; --include-archived shows archived ones"
-    return f"there is no run yet: pilothouse run create --flow PATH --data FILE{hidden}"
+    return "there is no run yet: pilothouse run create --flow PATH --data FILE"
 
 
 def _listed(found: Run) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from pilothouse.core.environment import read_dotenv
 from pilothouse.core.errors import Conflict, UserError, nearest_hint
 from pilothouse.datasets.mapping import ColumnMapping, default_mapping
 from pilothouse.datasets.service import DatasetService
@@ -123,8 +124,16 @@ class Planner:
 
     def _flow(self, spec: RunSpec, live: Flow | None) -> Flow:
         flow = chosen(live or load_flow(self._root / spec.flow), spec.variants)
-        variables = {**flow.environment_variables, **spec.environment_variables}
+        variables = {**flow.environment_variables, **self._file_of_variables(spec), **spec.environment_variables}
         return msgspec.structs.replace(flow, environment_variables=variables)
+
+    def _file_of_variables(self, spec: RunSpec) -> dict[str, str]:
+        if spec.environment_file is None:
+            return {}
+        path = self._root / spec.environment_file
+        if not path.is_file():
+            raise UserError("there is no such file of variables", where=str(path), expected="lines of NAME=value")
+        return read_dotenv(path)
 
     def _source(self, spec: RunSpec) -> Run | None:
         if spec.source_run is None:
