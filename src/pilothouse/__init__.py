@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pilothouse.experiments.service import ExperimentService as ExperimentService
     from pilothouse.flows.flex.configurations import AzureOpenAIModelConfiguration as AzureOpenAIModelConfiguration
     from pilothouse.flows.flex.configurations import OpenAIModelConfiguration as OpenAIModelConfiguration
+    from pilothouse.flows.function import load_function as load_function
     from pilothouse.flows.loader import load_flow as load_flow
     from pilothouse.flows.recording import log_metric as log_metric
     from pilothouse.flows.service import FlowService as FlowService
@@ -48,6 +49,7 @@ _HOME = {
     "TracingService": "pilothouse.tracing.service",
     "Workspace": "pilothouse.workspace",
     "load_flow": "pilothouse.flows.loader",
+    "load_function": "pilothouse.flows.function",
     "log_metric": "pilothouse.flows.recording",
     "tool": "pilothouse.flows.tool",
     "trace": "pilothouse.tracing.decorator",
@@ -70,6 +72,7 @@ __all__ = [
     "Workspace",
     "__version__",
     "load_flow",
+    "load_function",
     "log_metric",
     "tool",
     "trace",

@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from pilothouse.core import plugins
-from pilothouse.core.errors import UserCodeError
+from pilothouse.core.errors import UserCodeError, UserError
 from pilothouse.core.services import Services
+from pilothouse.flows.dag.variants import parse_variant
+from pilothouse.flows.environment.contexts import WithObjects, changed
 from pilothouse.flows.loader import load_flow
+from pilothouse.flows.nodes.parameters import wants_stream
 from pilothouse.flows.project import project_runner
-from pilothouse.flows.results import LineResult
-from pilothouse.flows.types import Flow
+from pilothouse.flows.promptflow.contexts import FlowContext
+from pilothouse.flows.results import ErrorInfo, LineResult
+from pilothouse.flows.runner import FlowRunner
+from pilothouse.flows.types import Flow, Reference
 from pilothouse.models.service import ModelService
 
+T = TypeVar("T")
+
 _WORKSPACE = "project"
+
+
+def open_project(folder: Path) -> Any:
+    """Return the open project that a folder lies in: a context manager that gives services."""
+    return plugins.load("workspaces", _WORKSPACE).open(folder)
+
+
+def blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run async work to its end and return its result, wherever the caller stands.
+
+    In a notebook or an async function there is an event loop already: then it runs in a thread, on a loop of its own.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, lambda: asyncio.run(work())).result()
 
 
 class FlowFunction:
@@ -26,16 +53,18 @@ class FlowFunction:
     Each call opens the project that the flow lies in, for its connections. It may be called anywhere, also inside the
     tool of another flow.
 
-    Args:
+    Attributes:
         flow: The flow.
+        context: What calls change in it.
     """
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
+        self.context = FlowContext()
 
     @classmethod
-    def load(cls, source: str | Path, **_: Any) -> FlowFunction:
-        """Return the flow of a folder or file.
+    def load(cls, source: str | Path | Callable[..., Any], **_: Any) -> Self:
+        """Return the flow of a folder, a file, ``module:function``, or of a function, class or instance.
 
         Raises:
             NotFound: when there is no flow at ``source``.
@@ -48,37 +77,109 @@ class FlowFunction:
         """The flow's name."""
         return self.flow.name
 
-    def __call__(self, **inputs: Any) -> dict[str, Any]:
+    @property
+    def path(self) -> Path:
+        """The flow's file."""
+        return self.flow.path
+
+    @property
+    def code(self) -> Path:
+        """The flow's folder."""
+        return self.flow.folder
+
+    def __call__(self, *unnamed: Any, **inputs: Any) -> dict[str, Any]:
         """Run one line.
 
         Raises:
+            UserError: for an input without its name.
             UserCodeError: when the line fails, with the reason and the traceback of the flow's code.
             PilothouseError: when the flow cannot be opened.
         """
-        # An event loop of its own, because the caller may stand in one.
-        with ThreadPoolExecutor(1) as pool:
-            result = pool.submit(copy_context().run, lambda: asyncio.run(self._run(inputs))).result()
+        self._refuse(unnamed)
+        return self.given(blocking(lambda: self.line(inputs)))
+
+    async def call(self, *unnamed: Any, **inputs: Any) -> dict[str, Any]:
+        """Run one line on the loop of the caller; raises as a call does."""
+        self._refuse(unnamed)
+        return self.given(await self.line(inputs))
+
+    def given(self, result: LineResult) -> dict[str, Any]:
+        """Return the outputs of a line; those that stream as generators where the context asks for it.
+
+        Raises:
+            UserCodeError: when the line failed.
+        """
         if result.error is not None:
-            raise UserCodeError(
-                f"the flow '{self.name}' failed: {result.error.message}",
-                where=str(self.flow.path),
-                traceback=result.error.traceback or "",
+            raise failure(self.flow, result.error)
+        outputs = dict(result.outputs)
+        if self.context.streaming:
+            streamed = streaming_outputs(self.flow)
+            return {key: pieces(value) if key in streamed else value for key, value in outputs.items()}
+        return outputs
+
+    async def line(self, inputs: Mapping[str, Any]) -> LineResult:
+        """Run one line and return all that happened."""
+        async with AsyncExitStack() as stack:
+            services: Services = stack.enter_context(open_project(self.flow.folder))
+            stack.push_async_callback(services.get(ModelService).aclose)
+            runner = await stack.enter_async_context(context_runner(services, self.flow, self.context))
+            return await runner.run_line(inputs)
+
+    def _refuse(self, unnamed: tuple[Any, ...]) -> None:
+        if unnamed:
+            raise UserError(
+                f"the flow '{self.name}' is called with inputs by name",
+                expected=", ".join(f"{name}=..." for name in self.flow.inputs) or "no inputs",
             )
-        return dict(result.outputs)
-
-    async def _run(self, inputs: dict[str, Any]) -> LineResult:
-        services: Any = plugins.load("workspaces", _WORKSPACE).open(self.flow.folder)
-        with services:
-            opened: Services = services
-            try:
-                async with project_runner(opened, self.flow) as runner:
-                    return await runner.run_line(inputs)
-            finally:
-                await opened.get(ModelService).aclose()
 
 
-def load_function(source: str | Path, **_: Any) -> FlowFunction:
-    """Return a flow that can be called: prompt flow's `load_flow`.
+def failure(flow: Flow, error: ErrorInfo) -> UserCodeError:
+    """Return the error for a line, a node or an aggregation that failed, with the traceback of the flow's code."""
+    place = f" in node '{error.node}'" if error.node is not None else ""
+    return UserCodeError(
+        f"the flow '{flow.name}' failed{place}: {error.type}: {error.message}",
+        where=str(flow.path),
+        traceback=error.traceback or "",
+    )
+
+
+def context_runner(services: Services, flow: Flow, context: FlowContext) -> FlowRunner:
+    """Return a runner of a flow with what a context changes in it.
+
+    Raises:
+        FlowError: for a node, variant or place that the flow does not have.
+    """
+    what = changed(flow, context)
+    return project_runner(
+        services,
+        what.flow,
+        variants=dict([parse_variant(context.variant)]) if context.variant else None,
+        connections=what.connections,
+        models=WithObjects(services.get(ModelService), what.objects) if what.objects else None,
+    )
+
+
+def streaming_outputs(flow: Flow) -> frozenset[str]:
+    """Return the outputs that stream: they read an llm node that streams and that no other node reads."""
+    if flow.prompty is not None:
+        return frozenset({"output"} if wants_stream(flow.prompty.parameters.get("stream")) else ())
+    read = {item.name for node in flow.nodes for item in node.references if item.source == "node"}
+    streaming = {node.name for node in flow.nodes if node.type == "llm" and wants_stream(node.inputs.get("stream"))}
+    return frozenset(
+        name
+        for name, output in flow.outputs.items()
+        if isinstance(output.reference, Reference) and output.reference.name in streaming - read
+    )
+
+
+def pieces(text: Any) -> Generator[Any]:
+    """Yield a text as a stream of pieces that is whole already."""
+    if text:
+        yield text
+
+
+def load_function(source: str | Path | Callable[..., Any], **_: Any) -> FlowFunction:
+    """Return a flow that can be called.
 
     Raises:
         NotFound: when there is no flow at ``source``.

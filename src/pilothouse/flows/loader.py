@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from pilothouse.flows.dag.parser import (
 )
 from pilothouse.flows.dag.problems import Problems
 from pilothouse.flows.dag.variants import with_defaults
+from pilothouse.flows.flex.live import live_flow
 from pilothouse.flows.flex.loader import load_flex, load_module
 from pilothouse.flows.prompty.loader import load_prompty
 from pilothouse.flows.types import Flow, Include, Node, NodeVariants, ToolSource
@@ -40,14 +42,18 @@ _ENTRY = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_]\w*")
 FLEX_FILES = ("flow.flex.yaml", "flow.flex.yml")
 
 
-def load_flow(path: Path | str) -> Flow:
-    """Return the flow of a folder or file, or of ``module:function`` in this folder. None of its own code is run.
+def load_flow(path: Path | str | Callable[..., Any]) -> Flow:
+    """Return the flow of a folder or file, of ``module:function`` in this folder, or of a function, class or instance.
+
+    None of its own code is run.
 
     Raises:
         NotFound: when there is no flow at ``path``.
         FlowError: when it cannot work, with file, line and cure.
         ConfigError: when it is not YAML.
     """
+    if callable(path):
+        return live_flow(path)
     if isinstance(path, str) and _ENTRY.fullmatch(path) and not Path(path).exists():
         return load_module(Path.cwd(), path)
     return _load(find_flow_file(Path(path)), Problems())

@@ -11,6 +11,7 @@ from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.services import Services
 from pilothouse.flows.cache import NodeCache
+from pilothouse.flows.nodes.work import ModelLookup
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.flows.types import Flow
@@ -28,15 +29,16 @@ def project_runner(
     variants: Mapping[str, str] | None = None,
     connections: Mapping[str, Mapping[str, Any]] | None = None,
     cache: NodeCache | None = None,
+    models: ModelLookup | None = None,
 ) -> FlowRunner:
-    """Return a runner of a flow, with the project's connections, tracer and settings.
+    """Return a runner of a flow, with the project's connections (or ``models``), tracer and settings.
 
     Raises:
         FlowError: for an unknown node or variant.
     """
     return FlowRunner(
         flow,
-        models=services.get(ModelService),
+        models=models or services.get(ModelService),
         variants=variants,
         tracer=services.get(TracingService).tracer,
         cache=cache,

@@ -35,12 +35,14 @@ from pilothouse.flows.recording import MetricSink
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult, NodeResult
 from pilothouse.flows.running.aggregation import aggregated_references, aggregation_inputs, completed_in_order
 from pilothouse.flows.running.attempt import Attempt
+from pilothouse.flows.running.hiding import every_form
 from pilothouse.flows.running.plan import Plan, aggregation_plan, line_plan
 from pilothouse.flows.running.scheduler import Scheduler, run_in_order
 from pilothouse.flows.running.single import single_node
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.flows.types import Flow
+from pilothouse.models.secret import Secret
 
 TRACER = "pilothouse"
 
@@ -95,6 +97,7 @@ class FlowRunner:
         self._guard = threading.Lock()
         self._opened: _Opened | None = None
         self._sample: dict[str, Any] = {}
+        self._secrets: tuple[Secret, ...] = ()
 
     # Opening
 
@@ -116,8 +119,8 @@ class FlowRunner:
                 alone = self.settings.node_timeout is not None
                 self._opened = _Opened(
                     works=works,
-                    lines=line_plan(self.flow, works, alone=alone),
-                    aggregation=aggregation_plan(self.flow, works, alone=alone),
+                    lines=replace(line_plan(self.flow, works, alone=alone), secrets=self._secrets),
+                    aggregation=replace(aggregation_plan(self.flow, works, alone=alone), secrets=self._secrets),
                 )
         return self
 
@@ -146,13 +149,14 @@ class FlowRunner:
             folder=folder,
             models=self._models,
             settings=self.settings,
-            code=code_digest(self.flow) if self.flow.kind != "prompty" else "",
+            code="" if self.flow.kind == "prompty" or self.flow.target is not None else code_digest(self.flow),
             environment=self._environment(variables),
         )
         modules = FlowModules(folder)
         self._closing.callback(modules.close)
         with modules.resolving():
             works = self._works(context, modules, problems)
+        self._secrets = every_form(context.secrets)
         self._sample = resolved(self.flow.sample, folder, context.environment, str(self.flow.path))
         if self._cache is None:
             works = {name: replace(work, cacheable=False) for name, work in works.items()}

@@ -299,6 +299,7 @@ class Flow(Struct, frozen=True, kw_only=True):
         init_values: What they are given; references to the environment and to files are resolved when it is opened.
         init_sample: What they are given where a run gives none of them.
         sample: Inputs of a flex flow or prompty for a line that is given none.
+        target: The function, class or instance itself, where the flow was made of one that lives in this process.
     """
 
     kind: FlowKind = "dag"
@@ -326,6 +327,7 @@ class Flow(Struct, frozen=True, kw_only=True):
     init_values: dict[str, LiteralValue] = field(default_factory=dict)
     init_sample: dict[str, LiteralValue] = field(default_factory=dict)
     sample: dict[str, Any] = field(default_factory=dict)
+    target: Any = None
 
     @property
     def folder(self) -> Path:

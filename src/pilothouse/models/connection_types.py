@@ -124,7 +124,7 @@ TYPES: Final[dict[str, ConnectionType]] = {
                 "api_version": Field(default="2023-07-31"),
             },
         ),
-        ConnectionType(name="serp", fields={"api_key": _KEY}),
+        ConnectionType(name="serp", fields={"api_key": _KEY, "api_base": Field(default="https://serpapi.com")}),
         ConnectionType(name="qdrant", fields={"api_key": _KEY, "api_base": _ADDRESS}),
         ConnectionType(name="weaviate", fields={"api_key": _KEY, "api_base": _ADDRESS}),
         ConnectionType(

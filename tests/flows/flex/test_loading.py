@@ -94,7 +94,7 @@ def test_what_cannot_work_is_refused_at_load(flex: Flex, code: str, yaml: str, w
 
 def test_code_that_needs_what_is_not_offered_of_prompt_flow_is_told_at_load(flex: Flex) -> None:
     with pytest.raises(FlowError, match="not part of what Pilothouse offers"):
-        load_flow(flex("from promptflow.client import PFClient\ndef run(): return 1"))
+        load_flow(flex("from promptflow.batch import BatchEngine\ndef run(): return 1"))
 
 
 def test_a_dataclass_is_made_of_its_fields(flex: Flex) -> None:

@@ -116,9 +116,14 @@ def test_a_completion_tool_sends_the_text(project: Project, tool: str, inputs: d
 @pytest.mark.parametrize(
     ("tool", "inputs", "says"),
     [
-        ("promptflow.tools.serpapi.SerpAPI.search", {}, "its own library"),
-        ("promptflow_vectordb.tool.common_index_lookup.search", {}, "look the index up"),
+        ("promptflow.tools.serpapi.SerpAPI.search", {"connection": "serp"}, "gives no 'query'"),
+        ("promptflow.tools.azure_content_safety.analyze_text", {"text": "a"}, "gives no 'connection'"),
+        ("promptflow_vectordb.tool.common_index_lookup.search", {}, "not part of this release"),
+        ("promptflow_vectordb.tool.faiss_index_lookup.FaissIndexLookup.search", {}, "not part of this release"),
+        ("embeddingstore.tool.vector_db_lookup.search", {}, "not part of this release"),
+        ("promptflow.tools.azure_translator.translate", {}, "its own library"),
         ("promptflow.tools.open_model_llm.OpenModelLLM.call", {}, "serverless"),
+        ("promptflow.tools.open_model_llm.OpenModelLLM.call", {"endpoint_name": "onlineEndpoint/x"}, "serverless"),
         ("promptflow.tools.embeding.embedding", {}, "did you mean 'promptflow.tools.embedding.embedding'"),
         ("promptflow.tools.embedding.embedding", {"connection": "fake"}, "no text to embed"),
         ("promptflow.tools.embedding.embedding", {"connection": "${inputs.q}", "input": "a"}, "is a reference"),

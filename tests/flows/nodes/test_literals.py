@@ -248,7 +248,7 @@ MODELS = {"box": Connection(name="box", type="custom", configs={"url": "u"}, sec
 def test_a_connection_typed_parameter_gets_the_connection(project: Project, annotation: str) -> None:
     source = tool("f", f"conn: {annotation}", "return [conn.configs['url'], conn.get('key')]", head=HEAD)
     path = project.flow([python("f", inputs={"conn": "box"})], outputs={"o": "${f.output}"}, files={"f.py": source})
-    assert run(path, models=FakeModels(connections=MODELS)).outputs == {"o": ["u", "hidden-secret"]}
+    assert run(path, models=FakeModels(connections=MODELS)).outputs == {"o": ["u", "***"]}
 
 
 def test_a_connection_of_another_type_is_refused_when_the_flow_is_opened(project: Project) -> None:

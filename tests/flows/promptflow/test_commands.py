@@ -123,7 +123,7 @@ def test_a_run_over_data_logs_metrics_and_keeps_no_secret(shop: Path) -> None:
 
 def test_what_is_not_offered_ends_with_2_and_no_traceback(shop: Path) -> None:
     write(
-        shop, {"flows/support/route.py": "from promptflow.client import PFClient\nfrom promptflow.core import tool\n"}
+        shop, {"flows/support/route.py": "from promptflow.batch import BatchEngine\nfrom promptflow.core import tool\n"}
     )
     done = pilothouse(shop, "flow", "test", "flows/support", "--inputs", "question=x")
     said = " ".join(done.stderr.split())

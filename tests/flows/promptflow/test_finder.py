@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,10 +76,21 @@ def test_every_name_that_is_offered_is_there() -> None:
 
 
 def test_what_is_said_of_other_names_takes_the_longest_beginning() -> None:
-    assert "llm node" in absent("promptflow.core.Prompty")
+    assert "PFClient" in absent("promptflow.azure.PFClient")
     assert "evaluators" in absent("promptflow.evals.evaluators.fluency")
     assert "did you mean 'tool'" in absent("promptflow.core.tol")
     assert "promptflow" in absent("promptflow.x.y.z")
+
+
+NAMES: dict[str, list[str]] = json.loads((Path(__file__).parent / "names.json").read_text())
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_every_public_name_of_prompt_flow_is_offered_or_refused_with_what_to_use(module: str) -> None:
+    """The names are those that prompt flow 1.18.5 and promptflow-tools 1.6.1 have."""
+    for name in NAMES[module]:
+        if name not in SURFACE.get(module, {}):
+            assert "; instead, " in absent(f"{module}.{name}"), f"{module}.{name}"
 
 
 def test_importing_the_runner_imports_no_part_of_prompt_flow() -> None:
@@ -88,7 +100,7 @@ def test_importing_the_runner_imports_no_part_of_prompt_flow() -> None:
         "print(sorted(n.removeprefix(ours) for n in sys.modules if n.startswith(ours)), 'promptflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['finder', 'surface'] False"
+    assert done.stdout.strip() == "['finder', 'refusals', 'surface'] False"
 
 
 @pytest.fixture

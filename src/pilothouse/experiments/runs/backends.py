@@ -45,14 +45,26 @@ class Choice(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def choose(spec: RunSpec, settings: RunSettings, environment: Environment) -> Choice:
+def choose(spec: RunSpec, settings: RunSettings, environment: Environment, *, is_live: bool = False) -> Choice:
     """Return where the rows of a run go: the run decides, then the project, then prompt flow's variables.
 
+    Args:
+        spec: The run.
+        settings: The project's.
+        environment: Where prompt flow's variables are.
+        is_live: Whether the flow is an object of this process, which no other process has.
+
     Raises:
-        ConfigError: when one of those variables has no meaning.
+        ConfigError: when one of those variables has no meaning, or processes are asked for that cannot be had.
     """
     method = _method(environment)
-    asked = spec.isolation or settings.isolation
+    if is_live and spec.isolation == "process":
+        raise ConfigError(
+            "a flow that is an object of this process cannot run in another",
+            expected="isolation: none",
+            fix="put the function into a file and name it as module:function",
+        )
+    asked = "none" if is_live else spec.isolation or settings.isolation
     notes = ()
     if asked is None and method is not None:
         notes = (f"{_METHOD} asks for worker processes: rows run as with --isolation process",)
@@ -75,9 +87,14 @@ class Backends:
         self._services = services
         self._settings = services.settings.section(RunSettings)
 
-    def choose(self, spec: RunSpec) -> Choice:
-        """Return where the rows of a run go."""
-        return choose(spec, self._settings, self._services.settings.environment)
+    def choose(self, plan: Plan) -> Choice:
+        """Return where the rows of a run go.
+
+        Raises:
+            ConfigError: see `choose`.
+        """
+        is_live = plan.flow.target is not None
+        return choose(plan.spec, self._settings, self._services.settings.environment, is_live=is_live)
 
     @asynccontextmanager
     async def open(self, run: Run, plan: Plan, cache: RunNodeCache | None, stop: Stop) -> AsyncGenerator[Backend]:
@@ -88,7 +105,7 @@ class Backends:
             UserCodeError: when importing its code fails.
         """
         services, settings, spec = self._services, self._settings, plan.spec
-        choice = self.choose(spec)
+        choice = self.choose(plan)
         if choice.isolation == "none":
             async with run_flow(services, run.name, plan.flow, spec, cache) as runner:
                 yield InProcess(runner, settings)

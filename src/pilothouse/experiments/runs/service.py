@@ -42,6 +42,7 @@ from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
 from pilothouse.experiments.runs.types import FINISHED, Isolation, Run, RunRow, RunSpec
 from pilothouse.flows.running.threads import ToolThreads
+from pilothouse.flows.types import Flow
 from pilothouse.models.service import ModelService
 from pilothouse.registry.service import RegistryService
 
@@ -116,6 +117,7 @@ class RunService(KeptRuns):
         self,
         spec: RunSpec,
         *,
+        flow: Flow | None = None,
         resume_from: str | None = None,
         force: bool = False,
         on_progress: OnProgress | None = None,
@@ -128,6 +130,7 @@ class RunService(KeptRuns):
 
         Args:
             spec: What is wanted.
+            flow: The flow itself, where it lives in this process: then ``spec.flow`` only names it.
             resume_from: A run that has ended: its completed rows are kept, by line id, the others run, and the
                 aggregation is over all of them. That run stays as it is.
             force: Keep rows though the flow, the data or a choice are not those of that run; the notes say so.
@@ -140,14 +143,14 @@ class RunService(KeptRuns):
             StorageError: the disk is full; what was recorded is kept, and the run can be resumed.
         """
         stop = stop or Stop()
-        plan = await self._planned(spec, stop)
+        plan = await self._planned(spec, stop, flow)
         resumed = self.get(resume_from) if resume_from is not None else None
         if resumed is not None:
             plan = _resuming(resumed, plan, force=force)
         lines = plan.lines().wanted(lambda _number, _repeat: False)
         if resumed is None:
             lines = refuse_if_none_maps(lines)
-        run = new_run(plan, self._tools.clock.now(), self._actor, self._backends.choose(spec), resumed)
+        run = new_run(plan, self._tools.clock.now(), self._actor, self._backends.choose(plan), resumed)
         async with self._opened(run, plan, stop) as (backend, cache):
             with self._held(run) as log:
                 run = self._recorded(run, plan, resumed)
@@ -210,7 +213,7 @@ class RunService(KeptRuns):
             tally = await asyncio.to_thread(recount, journal, "completed")
             async with self._opened(run, plan, stop) as (backend, cache):
                 execution = Execution(
-                    self._continue(run, forced), plan, journal=journal, log=log, tools=self._tools, tally=tally
+                    self._continue(run, plan, forced), plan, journal=journal, log=log, tools=self._tools, tally=tally
                 )
                 async with cancellation.obeyed(self._folder / run.id, stop):
                     return await execution.go(backend, lines, cache=cache, stop=stop, on_progress=on_progress)
@@ -246,16 +249,16 @@ class RunService(KeptRuns):
         keep(self._journal(resumed), log, made)
         return self._journal(run).index()
 
-    def _continue(self, run: Run, notes: tuple[str, ...]) -> Run:
-        run = continued(run, self._tools.clock.now(), notes, self._backends.choose(run.spec))
+    def _continue(self, run: Run, plan: Plan, notes: tuple[str, ...]) -> Run:
+        run = continued(run, self._tools.clock.now(), notes, self._backends.choose(plan))
         self._store.update(run)
         return run
 
-    async def _planned(self, spec: RunSpec, stop: Stop) -> Plan:
+    async def _planned(self, spec: RunSpec, stop: Stop, flow: Flow | None = None) -> Plan:
         """Return the plan of a spec; reading large data for it takes a while, and may be stopped."""
         threads = ToolThreads(1)
         try:
-            _, plan = await unless_stopped(threads.run(lambda: self._planner.plan(spec)), stop, grace=0.0)
+            _, plan = await unless_stopped(threads.run(lambda: self._planner.plan(spec, flow)), stop, grace=0.0)
         finally:
             threads.close()
         if plan is None:

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from pilothouse.core.terminal import console, emit_json
 from pilothouse.flows.commands.options import json_option
-from pilothouse.flows.nodes.builtin import BUILT_IN
 from pilothouse.flows.nodes.packages import offered
 from pilothouse.flows.nodes.parameters import MODEL_NAMES, PARAMETERS
+from pilothouse.flows.nodes.tools.catalogue import BUILT_IN, FUNCTIONS
 from pilothouse.flows.promptflow.finder import served
 
 
@@ -54,6 +54,14 @@ def tools(check: bool, as_json: bool) -> None:
 def _built_in() -> Iterator[ToolLine]:
     for identifier in sorted(BUILT_IN):
         word = identifier.rpartition(".")[2]
+        if identifier in FUNCTIONS:
+            yield ToolLine(
+                id=identifier,
+                type="python",
+                source="pilothouse",
+                inputs=tuple(inspect.signature(FUNCTIONS[identifier].load()).parameters),
+            )
+            continue
         if word == "embedding":
             inputs: tuple[str, ...] = ("input", *sorted(MODEL_NAMES))
         elif word in {"chat", "completion", "llm", "llm_vision"}:

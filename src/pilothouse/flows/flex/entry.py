@@ -12,6 +12,7 @@ from pilothouse.core.errors import FlowError, nearest_hint
 from pilothouse.flows.environment.references import resolved
 from pilothouse.flows.flex.annotations import read_annotation
 from pilothouse.flows.flex.configurations import CONFIGURATIONS, FROM_CONNECTION
+from pilothouse.flows.flex.live import is_function
 from pilothouse.flows.flex.outputs import Attributes, giving_outputs
 from pilothouse.flows.flex.signature import AGGREGATE, module_file
 from pilothouse.flows.nodes.connections import IDENTITY, as_annotated, connection_types, find_connection
@@ -22,8 +23,11 @@ from pilothouse.flows.nodes.python import python_work
 from pilothouse.flows.nodes.work import NodeContext, Work
 from pilothouse.flows.recording import log_metric, sink
 from pilothouse.flows.types import InitParameter, LiteralValue
+from pilothouse.models.secret import Secret
 
 Arguments = dict[str, Any]
+
+_KEY = "api_key"
 
 
 def open_flex(context: NodeContext, modules: FlowModules) -> dict[str, Work]:
@@ -35,13 +39,8 @@ def open_flex(context: NodeContext, modules: FlowModules) -> dict[str, Work]:
         ConnectionFault: when a connection is missing or incomplete.
     """
     flow = context.flow
-    module_name, _, name = (flow.entry or "").partition(":")
-    path = module_file(context.folder, (), module_name)
-    if path is None:
-        raise FlowError(f"the module '{module_name}' is gone", where=str(flow.path))
-    entry: Any = getattr(modules.load(path.resolve()), name, None)
-    if not callable(entry):
-        raise FlowError(f"importing '{path.name}' does not define '{name}'", where=flow.nodes[0].where)
+    name = flow.nodes[0].name
+    entry = flow.target if flow.target is not None else _imported(context, modules)
     arguments: Arguments = {}
     if inspect.isclass(entry):
         arguments = init_arguments(entry, context)
@@ -49,16 +48,29 @@ def open_flex(context: NodeContext, modules: FlowModules) -> dict[str, Work]:
             entry = cast("Callable[..., Any]", entry)(**arguments)
         except Exception as error:
             raise user_code_error(error, f"'{name}' cannot be made", flow.nodes[0].where) from error
-    identity = ["flex", flow.entry, context.code, _printed(arguments)]
+    identity = ["flex", flow.entry, context.code or flow.digest, _printed(arguments)]
     works: dict[str, Work] = {}
     for node in flow.nodes:
         if node.aggregation:
             function = _aggregating(getattr(entry, AGGREGATE))
         else:
             # An instance is looked at through its method: only that says whether it is async or a generator.
-            function = giving_outputs(entry if inspect.isroutine(entry) else entry.__call__)
+            function = giving_outputs(entry if is_function(entry) else entry.__call__)
         works[node.name] = python_work(node, context, function, identity=[*identity, node.name])
     return works
+
+
+def _imported(context: NodeContext, modules: FlowModules) -> Any:
+    """Return the function or class that the flow's entry names."""
+    flow = context.flow
+    module_name, _, name = (flow.entry or "").partition(":")
+    path = module_file(context.folder, (), module_name)
+    if path is None:
+        raise FlowError(f"the module '{module_name}' is gone", where=str(flow.path))
+    entry: Any = getattr(modules.load(path.resolve()), name, None)
+    if not callable(entry):
+        raise FlowError(f"importing '{path.name}' does not define '{name}'", where=flow.nodes[0].where)
+    return entry
 
 
 def _aggregating(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,8 +158,15 @@ def _argument(parameter: InitParameter, value: LiteralValue, hint: Any, context:
     types = connection_types(hint if hint is not None else parameter.type)
     if types is None:
         types = connection_types(parameter.type)
-    if types is not None and isinstance(value.value, str):
-        return as_annotated(find_connection(value.value, types, context.models, value.where), hint, value.where)
+    hidden: Any = getattr(value.value, "secrets", None)
+    if isinstance(hidden, Mapping):
+        # A connection object of prompt flow's kind, made by the caller.
+        for secret in cast("Mapping[str, Any]", hidden).values():
+            _hide_key(secret, context)
+    elif types is not None and isinstance(value.value, str):
+        found = find_connection(value.value, types, context.models, value.where)
+        context.secrets.extend(found.secrets.values())
+        return as_annotated(found, hint, value.where)
     return _converted(parameter, value)
 
 
@@ -171,6 +190,7 @@ def _configuration(parameter: InitParameter, value: LiteralValue, hint: Any, con
     made = next((item for item in options if inspect.isclass(item) and item.__name__ == parameter.type), None)
     kind: type = made or CONFIGURATIONS[parameter.type]
     if value.value is None or isinstance(value.value, kind):
+        _hide_key(getattr(value.value, _KEY, None), context)
         return value.value
     if not isinstance(value.value, dict):
         raise FlowError(
@@ -185,10 +205,16 @@ def _configuration(parameter: InitParameter, value: LiteralValue, hint: Any, con
             raise FlowError(f"a {parameter.type} has no '{key}'", where=value.where, expected=nearest_hint(key, known))
     if fields.get("connection"):
         fields |= _from_connection(parameter, str(fields.pop("connection")), value.where, context)
+    _hide_key(fields.get(_KEY), context)
     try:
         return kind(**fields)
     except TypeError as error:
         raise FlowError(f"no {parameter.type} can be made of this: {error}", where=value.where) from error
+
+
+def _hide_key(key: Any, context: NodeContext) -> None:
+    if isinstance(key, str) and key:
+        context.secrets.append(Secret(key))
 
 
 def _from_connection(parameter: InitParameter, name: str, where: str, context: NodeContext) -> Arguments:

@@ -88,9 +88,15 @@ def load_module(root: Path, entry: str) -> Flow:
         FlowError: when there is no such function or class.
     """
     signature = read_entry(root, (), entry, entry)
-    inputs = {item.name: _from_code(item.name, item.annotation, item, signature.place) for item in signature.inputs}
     # The file or package beside which its imports are looked for.
-    flow = make_flow(root / Path(signature.module).parts[0], signature, inputs=inputs, where=signature.place)
+    flow = function_flow(root / Path(signature.module).parts[0], signature, entry)
+    return replace(flow, digest=code_digest(flow))
+
+
+def function_flow(path: Path, signature: EntrySignature, entry: str) -> Flow:
+    """Return the flow of a function or class that no file describes."""
+    inputs = {item.name: _from_code(item.name, item.annotation, item, signature.place) for item in signature.inputs}
+    flow = make_flow(path, signature, inputs=inputs, where=signature.place)
     init = {
         item.name: InitParameter(
             name=item.name, type=class_name(item.annotation), has_default=item.has_default, where=signature.place
@@ -98,8 +104,7 @@ def load_module(root: Path, entry: str) -> Flow:
         for item in signature.init
     }
     outputs = _ports(signature.outputs, signature)
-    return replace(flow, kind="function", name=signature.name, digest=code_digest(flow), entry=entry, init=init,
-                 outputs=outputs)  # fmt: skip
+    return replace(flow, kind="function", name=signature.name, entry=entry, init=init, outputs=outputs)
 
 
 def make_flow(path: Path, signature: EntrySignature, *, inputs: dict[str, FlowInput], where: str) -> Flow:

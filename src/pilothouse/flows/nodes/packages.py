@@ -9,11 +9,11 @@ from importlib.metadata import entry_points
 from typing import Any, cast
 
 from pilothouse.core.errors import FlowError, nearest_hint
-from pilothouse.flows.nodes.builtin import BUILT_IN, cure
 from pilothouse.flows.nodes.faults import user_code_error
 from pilothouse.flows.nodes.modules import FlowModules
 from pilothouse.flows.nodes.prompt import flow_inputs, node_template
 from pilothouse.flows.nodes.python import bind_method, python_work
+from pilothouse.flows.nodes.tools.catalogue import BUILT_IN, cure
 from pilothouse.flows.nodes.work import NodeContext, Work
 from pilothouse.flows.types import Node
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pilothouse.core.errors import FlowError
 from pilothouse.flows.nodes.literals import CONVERTERS
-from pilothouse.flows.types import Api
+from pilothouse.flows.types import Api, LiteralValue
 
 _SHARED: dict[str, str] = {
     "temperature": "double",
@@ -78,6 +78,12 @@ def parameter(api: Api, name: str, value: Any, where: str) -> Any:
         return None
     _check(name, made, where)
     return made
+
+
+def wants_stream(value: Any) -> bool:
+    """Return whether a parameter ``stream``, a literal of a node or a value, asks for an answer in pieces."""
+    given = value.value if isinstance(value, LiteralValue) else value
+    return str(given).lower() == "true"
 
 
 def _texts(value: Any) -> tuple[str, ...]:

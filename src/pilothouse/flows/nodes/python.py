@@ -139,6 +139,7 @@ def literal_constants(node: Node, context: NodeContext, tool: Tool, names: set[s
         types = connection_types(annotation)
         if types is not None:
             found = find_connection(str(value.value), types, context.models, value.where)
+            context.secrets.extend(found.secrets.values())
             constants[name] = as_annotated(found, annotation, value.where)
         elif parameter is None or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             constants[name] = value.value

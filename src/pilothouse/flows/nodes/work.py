@@ -7,12 +7,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pilothouse.core.environment import Environment
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.flows.types import Flow
 from pilothouse.models.client import ModelClient
+from pilothouse.models.secret import Secret
 from pilothouse.models.types import Connection, Usage
 
 
@@ -118,6 +119,7 @@ class NodeContext(Struct, frozen=True, kw_only=True):
         settings: How flows are run.
         code: Digest of all Python files of the flow.
         environment: What references to the environment mean; only flex flows and prompties have some.
+        secrets: Those of the connections that tools and classes were given so far; opening nodes adds to it.
     """
 
     flow: Flow
@@ -126,6 +128,7 @@ class NodeContext(Struct, frozen=True, kw_only=True):
     settings: FlowSettings
     code: str
     environment: Environment = Environment({})
+    secrets: list[Secret] = field(default_factory=list[Secret])
 
 
 def iterates(value: Any) -> bool:

@@ -236,7 +236,7 @@ class SerpConnection(FixedConnection):
 
     TYPE = "Serp"
     KIND = "serp"
-    FIELDS = ("api_key",)
+    FIELDS = ("api_key", "api_base")
 
 
 class QdrantConnection(FixedConnection):

@@ -6,6 +6,13 @@ from enum import StrEnum
 from typing import Any
 
 
+class ErrorCategory(StrEnum):
+    """Whose error it is."""
+
+    USER_ERROR = "UserError"
+    SYSTEM_ERROR = "SystemError"
+
+
 class ErrorTarget(StrEnum):
     """Where prompt flow says that an error comes from."""
 
@@ -14,6 +21,9 @@ class ErrorTarget(StrEnum):
     FLOW_EXECUTOR = "FlowExecutor"
     NODE_EXECUTOR = "NodeExecutor"
     TOOL = "Tool"
+    CONTROL_PLANE_SDK = "ControlPlaneSDK"
+    CORE = "Core"
+    SERVING_APP = "ServingApp"
     UNKNOWN = "Unknown"
 
 
@@ -60,3 +70,99 @@ class SystemErrorException(PromptflowException):
 
 class ValidationException(UserErrorException):
     """Something that is not as it must be."""
+
+
+class RunNotFoundError(UserErrorException):
+    """There is no run of the name."""
+
+
+class RunExistsError(UserErrorException):
+    """There is a run of the name already."""
+
+
+class InvalidRunStatusError(UserErrorException):
+    """The run has not ended as it must have."""
+
+
+class RunOperationParameterError(UserErrorException):
+    """A verb on runs was given something that it does not take."""
+
+
+class ConnectionNotFoundError(UserErrorException):
+    """There is no connection of the name."""
+
+
+class ToolValidationError(UserErrorException):
+    """A built-in tool was given something that it does not take."""
+
+
+class LLMError(UserErrorException):
+    """A model failed."""
+
+
+class WrappedOpenAIError(LLMError):
+    """A model's provider refused a request."""
+
+
+class ExceedMaxRetryTimes(WrappedOpenAIError):
+    """A model's provider refused a request too often."""
+
+
+class InvalidConnectionType(ToolValidationError):
+    """A built-in tool was given a connection of another type."""
+
+
+class JinjaTemplateError(ToolValidationError):
+    """A template cannot be rendered."""
+
+
+class ChatAPIInvalidRole(ToolValidationError):
+    """A prompt begins with no role."""
+
+
+class ChatAPIFunctionRoleInvalidFormat(ToolValidationError):
+    """A function message has no name."""
+
+
+class ChatAPIToolRoleInvalidFormat(ToolValidationError):
+    """A tool message has no id of a call."""
+
+
+class ChatAPIInvalidFunctions(ToolValidationError):
+    """The functions, or the choice among them, are not what the API takes."""
+
+
+class ChatAPIInvalidTools(ToolValidationError):
+    """The tools, or the choice among them, are not what the API takes."""
+
+
+class FunctionCallNotSupportedInStreamMode(ToolValidationError):
+    """Calls of functions do not come in pieces."""
+
+
+class SerpAPIUserError(UserErrorException):
+    """Serp API refused a search."""
+
+
+class SerpAPISystemError(SystemErrorException):
+    """Serp API failed."""
+
+
+class AzureContentSafetyInputValueError(UserErrorException):
+    """Content safety was given a threshold that it does not know."""
+
+
+class AzureContentSafetySystemError(SystemErrorException):
+    """Content safety failed."""
+
+
+class OpenModelLLMUserError(UserErrorException):
+    """An open model was given something that it does not take."""
+
+
+class OpenModelLLMKeyValidationError(ToolValidationError):
+    """The connection of an open model lacks a key."""
+
+
+class OpenModelLLMOnlineEndpointError(UserErrorException):
+    """The endpoint of an open model failed."""

@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final, cast
 
-from pilothouse.flows.promptflow.surface import ROOT, SURFACE, absent
+from pilothouse.flows.promptflow.surface import RELEASE, ROOT, SURFACE, absent
 
 _DISTRIBUTIONS: Final = ("promptflow", "promptflow-core")
 
@@ -101,6 +101,7 @@ class PromptflowFinder:
             return value
 
         vars(module)["__all__"] = list(SURFACE[own])
+        vars(module)["__version__"] = RELEASE
         vars(module)["__getattr__"] = found
 
 

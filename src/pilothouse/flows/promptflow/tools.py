@@ -24,6 +24,16 @@ class ToolProvider:
         """Take nothing."""
 
 
+def register(target: Any) -> Any:
+    """Return a class or function of tools as it is: there is no registry of them here."""
+    return target
+
+
+def enable_cache(*_: Any, **__: Any) -> Any:
+    """Return a decorator that changes nothing, as in prompt flow; ``enable_cache: true`` of a node is what counts."""
+    return register
+
+
 class InputSetting:
     """Hints for the form of an input; kept as attributes, not read.
 

@@ -14,6 +14,7 @@ from pilothouse.core.errors import PilothouseError
 from pilothouse.flows.nodes.faults import own_fault
 from pilothouse.flows.recording import MetricSink, Sink, sink
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult
+from pilothouse.flows.running.hiding import hidden
 from pilothouse.flows.running.line import Line
 from pilothouse.flows.running.plan import Plan
 from pilothouse.flows.running.spans import Recorder
@@ -53,7 +54,7 @@ class Attempt:
         self.began = perf_counter()
         self._line_number = line_number
         attributes = {**plan.attributes, conventions.LINE_NUMBER: line_number}
-        self._recorder = Recorder(tracer, plan.span_name, attributes, capture=capture)
+        self._recorder = Recorder(tracer, plan.span_name, attributes, capture=capture, secrets=plan.secrets)
         self._error: ErrorInfo | None = None
         self._inputs: dict[str, Any] = {}
         self.line: Line | None = None
@@ -148,7 +149,9 @@ class Attempt:
     def _outputs(self, line: Line) -> dict[str, Any]:
         if line.error is None:
             try:
-                return line.give_outputs()
+                outputs = line.give_outputs()
+                secrets = line.plan.secrets
+                return hidden(outputs, secrets) if secrets else outputs
             except PilothouseError as error:
                 line.fail(own_fault(error))
         else:

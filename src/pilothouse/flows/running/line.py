@@ -22,10 +22,12 @@ from pilothouse.flows.nodes.work import Answer, Chunks, iterates
 from pilothouse.flows.prompts.images import Image, plain
 from pilothouse.flows.prompts.shield import PromptText
 from pilothouse.flows.results import ErrorInfo, NodeResult, NodeStatus
+from pilothouse.flows.running.hiding import hidden
 from pilothouse.flows.running.plan import OutputSpec, Plan, PlanNode
 from pilothouse.flows.running.spans import Recorder, span_id
 from pilothouse.flows.types import LiteralValue
-from pilothouse.models.types import Connection, Usage
+from pilothouse.models.secret import Secret
+from pilothouse.models.types import Usage
 
 # Classes of outputs that are certainly neither iterators nor in need of another form in the record.
 _DIRECT = frozenset({str, int, float, bool, type(None), dict, list})
@@ -97,7 +99,7 @@ class Line:
             if type(output) not in _DIRECT and (iterates(output) or isinstance(output, CoroutineType)):
                 output = read_out(output)
         except BaseException as problem:
-            error = _fault(problem, node, in_tool)
+            error = _fault(problem, node, in_tool, self.plan.secrets)
             # Ctrl-C is the one thing that is not the tool's own failure; it only reaches the main thread.
             if isinstance(problem, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 self._interrupt(span, error)
@@ -131,7 +133,7 @@ class Line:
             in_tool = node.work.runs_user_code
             answer, is_cached = await send(node, prepared)
         except BaseException as problem:
-            error = _fault(problem, node, in_tool)
+            error = _fault(problem, node, in_tool, self.plan.secrets)
             if isinstance(problem, PASSED_ON):
                 self._interrupt(span, error)
                 raise
@@ -156,6 +158,8 @@ class Line:
         duration = perf_counter() - tick
         self.outputs[node.index] = output
         shown = output if type(output) in _DIRECT and not self.plan.has_images else recorded(output)
+        if self.plan.secrets:
+            shown = hidden(shown, self.plan.secrets)
         usage = answer.usage if answer is not None else None
         self.results[node.index] = NodeResult(
             node=node.name,
@@ -224,7 +228,7 @@ class Line:
         try:
             is_bypassed = self._is_bypassed(node)
         except Exception as problem:  # noqa: BLE001 - the condition compares values of the user's own classes
-            error = _fault(problem, node, not isinstance(problem, FlowError))
+            error = _fault(problem, node, not isinstance(problem, FlowError), self.plan.secrets)
             self._record(node, "failed", time(), perf_counter(), None, error=error)
             return True
         if is_bypassed:
@@ -329,14 +333,13 @@ def _copied(constants: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fault(problem: BaseException, node: PlanNode, in_tool: bool) -> ErrorInfo:
+def _fault(problem: BaseException, node: PlanNode, in_tool: bool, secrets: tuple[Secret, ...]) -> ErrorInfo:
     if isinstance(problem, TimeLimit):
         return ErrorInfo(type="Timeout", message=str(problem), node=node.name)
     if isinstance(problem, PilothouseError) and not in_tool:
         return own_fault(problem, node.name)
     if in_tool:
-        connections = [value for value in node.work.constants.values() if isinstance(value, Connection)]
-        return user_fault(problem, node.name, [secret for item in connections for secret in item.secrets.values()])
+        return user_fault(problem, node.name, secrets)
     # A defect of ours, or of a provider's adapter: one line is lost by it, and its record says where.
     trace = "".join(traceback.format_exception(problem))
     return ErrorInfo(

@@ -15,6 +15,7 @@ from pilothouse.flows.nodes.literals import CONVERTERS
 from pilothouse.flows.nodes.work import Mode, Work
 from pilothouse.flows.prompts.images import load_image, load_images
 from pilothouse.flows.types import Activate, Flow, FlowInput, FlowOutput, InputValue, LiteralValue, Node, Reference
+from pilothouse.models.secret import Secret
 from pilothouse.tracing import conventions
 
 _EXACT: dict[str, type] = {"string": str, "int": int, "double": float, "bool": bool}
@@ -109,6 +110,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         has_images: Whether images may be among the values.
         is_serial: Whether never more than one node is ready.
         attributes: Attributes of a line's span that never change.
+        secrets: What must not stand in any record: the secrets of connections that its tools were given.
     """
 
     span_name: str
@@ -123,6 +125,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     has_images: bool
     is_serial: bool
     attributes: dict[str, str]
+    secrets: tuple[Secret, ...] = ()
 
     @property
     def is_sync(self) -> bool:

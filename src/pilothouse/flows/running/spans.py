@@ -9,6 +9,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode, Tracer, set_span_in_context
 
 from pilothouse.flows.results import ErrorInfo
+from pilothouse.models.secret import Secret, redact
 from pilothouse.tracing import conventions
 
 NODE_STATUS = "pilothouse.node.status"
@@ -26,10 +27,19 @@ class Recorder:
         trace_id: 32 hexadecimal digits; None when the line is not recorded.
     """
 
-    __slots__ = ("_capture", "_span", "_tracer", "context", "is_parent", "on", "trace_id")
+    __slots__ = ("_capture", "_secrets", "_span", "_tracer", "context", "is_parent", "on", "trace_id")
 
-    def __init__(self, tracer: Tracer, name: str, attributes: dict[str, Any], *, capture: bool) -> None:
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        attributes: dict[str, Any],
+        *,
+        capture: bool,
+        secrets: tuple[Secret, ...] = (),
+    ) -> None:
         self._tracer = tracer
+        self._secrets = secrets
         self._capture = capture
         self._span = tracer.start_span(name, attributes=attributes)
         self.context: Context = set_span_in_context(self._span)
@@ -41,7 +51,7 @@ class Recorder:
     def inputs(self, inputs: Any) -> None:
         """Write the line's inputs."""
         if self.on and self._capture:
-            self._span.set_attribute(conventions.ARGUMENTS, encoded(inputs))
+            self._span.set_attribute(conventions.ARGUMENTS, self._text(inputs))
 
     def end(self, outputs: Any, error: ErrorInfo | None) -> None:
         """End the line's span."""
@@ -49,7 +59,7 @@ class Recorder:
             if error is not None:
                 _fail(self._span, error)
             elif self._capture:
-                self._span.set_attribute(conventions.RESULT, encoded(outputs))
+                self._span.set_attribute(conventions.RESULT, self._text(outputs))
         self._span.end()
 
     def node(self, name: str, attributes: dict[str, str]) -> Span:
@@ -59,19 +69,23 @@ class Recorder:
     def begin(self, span: Span, inputs: Any) -> None:
         """Write a node's inputs."""
         if self._capture:
-            span.set_attribute(conventions.ARGUMENTS, encoded(inputs))
+            span.set_attribute(conventions.ARGUMENTS, self._text(inputs))
 
     def finish(self, span: Span, status: str, output: Any, error: ErrorInfo | None) -> None:
         """End the span of a node."""
         if error is not None:
             _fail(span, error)
         elif self._capture and status != "bypassed":
-            span.set_attribute(conventions.RESULT, encoded(output))
+            span.set_attribute(conventions.RESULT, self._text(output))
         if status != "completed":
             span.set_attribute(NODE_STATUS, status)
         if status == "cached":
             span.set_attribute(conventions.CACHE_HIT, True)
         span.end()
+
+    def _text(self, value: Any) -> str:
+        text = encoded(value)
+        return redact(text, self._secrets) if self._secrets else text
 
 
 def span_id(span: Span) -> str:

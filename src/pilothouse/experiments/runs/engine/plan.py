@@ -91,14 +91,18 @@ class Planner:
         self._find_run = find_run
         self._journal = journal
 
-    def plan(self, spec: RunSpec) -> Plan:
+    def plan(self, spec: RunSpec, flow: Flow | None = None) -> Plan:
         """Read and check everything a run needs; nothing is written and no model is called.
+
+        Args:
+            spec: What is wanted.
+            flow: The flow itself, where it lives in this process rather than in a file.
 
         Raises:
             UserError: a part is missing, contradicts another, or cannot be read.
         """
         _check(spec)
-        flow = self._flow(spec)
+        flow = self._flow(spec, flow)
         mapping = {**default_mapping(_defaults(flow, spec)), **spec.column_mapping}
         source = self._source(spec)
         data = self._data(spec, source, mapping)
@@ -118,8 +122,8 @@ class Planner:
             notes=(*flow.notes, *_notes(flow, spec, data)),
         )
 
-    def _flow(self, spec: RunSpec) -> Flow:
-        flow = chosen(load_flow(self._root / spec.flow), spec.variants)
+    def _flow(self, spec: RunSpec, live: Flow | None) -> Flow:
+        flow = chosen(live or load_flow(self._root / spec.flow), spec.variants)
         variables = {**flow.environment_variables, **self._file_of_variables(spec), **spec.environment_variables}
         return msgspec.structs.replace(flow, environment_variables=variables)
 

@@ -1,0 +1,1 @@
+"""The tools of prompt flow's own package that flows name by id."""
