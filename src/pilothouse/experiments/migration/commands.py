@@ -13,11 +13,12 @@ from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.experiments.migration.check import check_folder
 from pilothouse.experiments.migration.connections import Written, read_drafts, write_drafts
 from pilothouse.experiments.migration.conversion import convert_template, write_files
+from pilothouse.experiments.migration.history.books import database, home_folder
 from pilothouse.experiments.migration.template import read_template_file
 from pilothouse.experiments.migration.types import WORDS, FileReport, Finding, Report, count
+from pilothouse.experiments.migration.verify.commands import verify
 
 _COLUMNS = ("project", ">runs", ">note", ">change", ">not read")
-_HOME = "PF_HOME_DIRECTORY"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
 
@@ -25,6 +26,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON f
 @click.group()
 def migrate() -> None:
     """From prompt flow: report what runs, bring over connections and experiments."""
+
+
+migrate.add_command(verify)
 
 
 @migrate.command()
@@ -57,8 +61,7 @@ def connections(services: Services, source: Path | None, target: Path | None, as
 
     Secrets are neither read nor written: the variables to set are printed. Ends with 1 when one could not be written.
     """
-    home = Path(services.settings.environment.get(_HOME, "") or Path.home() / ".promptflow")
-    drafts = read_drafts(source or home / "pf.sqlite")
+    drafts = read_drafts(source or database(home_folder(services.settings.environment)))
     done = write_drafts(drafts, target or services.root / "connections")
     if as_json:
         emit_json(done)

@@ -82,6 +82,11 @@ class RunService:
     @classmethod
     def build(cls, services: Services) -> Self:
         """Return the runs of a project."""
+        return cls.with_runners(services, FlowRunner)
+
+    @classmethod
+    def with_runners(cls, services: Services, make: Callable[..., FlowRunner]) -> Self:
+        """Return the runs of a project whose flows are run by what ``make`` gives; it is called as `FlowRunner` is."""
         store = RunStore(services.get(Database))
         folder = services.state / FOLDER
         models = services.get(ModelService)
@@ -103,7 +108,7 @@ class RunService:
 
         def open_runner(run: Run, plan: Plan, cache: RunNodeCache | None) -> FlowRunner:
             timeout = plan.spec.timeout or flow_settings.line_timeout
-            return FlowRunner(
+            return make(
                 plan.flow,
                 models=models,
                 tracer=RunTracer(tracer, run.name, plan.spec),
