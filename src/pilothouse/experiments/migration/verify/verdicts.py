@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from pilothouse.core.canonical import digest_file
 from pilothouse.evaluation.statistics.intervals import wilson
 from pilothouse.experiments.migration.history.types import RecordedRow, Recording
 from pilothouse.experiments.migration.verify.answers import model_nodes
 from pilothouse.experiments.migration.verify.compare import differences
-from pilothouse.experiments.migration.verify.faults import data_notes, explained_by_inputs, paired_wrongly, retyped
+from pilothouse.experiments.migration.verify.faults import (
+    Retyped,
+    data_notes,
+    explained_by_inputs,
+    paired_wrongly,
+    retyped,
+)
 from pilothouse.experiments.migration.verify.replay import Replay
 from pilothouse.experiments.migration.verify.types import (
     Agreement,
@@ -49,13 +54,13 @@ def verification(recording: Recording, done: Replay, rules: Rules) -> Verificati
 
 
 def _rows(recording: Recording, done: Replay, rules: Rules) -> tuple[RowReport, ...]:
-    known = {row.id for row in recording.rows}
-    told = [_row(row, done.rows.get(row.id), done, rules) for row in recording.rows]
+    known, init = {row.id for row in recording.rows}, _why_init(recording, done.flow)
+    told = [_row(row, done.rows.get(row.id), done, rules, init) for row in recording.rows]
     added = [RowReport(id=row_id, verdict="missing there") for row_id in done.rows if row_id not in known]
     return (*told, *added)
 
 
-def _row(there: RecordedRow, here: RecordedRow | None, done: Replay, rules: Rules) -> RowReport:
+def _row(there: RecordedRow, here: RecordedRow | None, done: Replay, rules: Rules, init: str) -> RowReport:
     if here is None or here.state == "missing":
         reason = here.error if here is not None else "the data has no such row"
         return RowReport(id=there.id, verdict="missing here", here=reason)
@@ -80,17 +85,20 @@ def _row(there: RecordedRow, here: RecordedRow | None, done: Replay, rules: Rule
         verdict="differs",
         differences=found,
         node=node,
-        explanation=_explained(there, here, found, done, changed),
+        explanation=_explained(there, here, found, changed, init),
         by_model=node in model_nodes(done.flow) and node not in done.answers.nodes,
     )
 
 
-def _explained(there: RecordedRow, here: RecordedRow, found: tuple[Difference, ...], done: Replay, changed: Any) -> str:
-    if there.id in done.answers.different:
+def _explained(
+    there: RecordedRow, here: RecordedRow, found: tuple[Difference, ...], changed: tuple[Retyped, ...], init: str
+) -> str:
+    """Return why the record of a row is wrong, when that accounts for every output that differs."""
+    if any(item.path.startswith("node ") for item in found):
         return ""
     outputs = {item.path.split(".")[1].split("[")[0] for item in found if not item.alike and "." in item.path}
     reasons = {explained_by_inputs(there.outputs.get(name), here.outputs.get(name), changed) for name in outputs}
-    return "" if "" in reasons else "; ".join(sorted(reasons))
+    return "; ".join(sorted(reasons)) if "" not in reasons else init
 
 
 def _first_node(flow: Flow, there: RecordedRow, here: RecordedRow, rules: Rules) -> str:
@@ -127,10 +135,11 @@ def _metrics(recording: Recording, done: Replay, rules: Rules) -> tuple[MetricRe
 
 
 def _why_metrics(recording: Recording, done: Replay) -> str:
-    wrongly = paired_wrongly(recording, done.flow)
-    if wrongly:
-        return wrongly
-    return _why_init(recording, done.flow)
+    """Return why the record's figures are wrong; over other rows than the record's, nobody can tell."""
+    here = {row.id for row in done.rows.values() if row.state == "completed"}
+    if here != {row.id for row in recording.completed}:
+        return ""
+    return paired_wrongly(recording, done.flow) or _why_init(recording, done.flow)
 
 
 def _why_init(recording: Recording, flow: Flow) -> str:
@@ -172,20 +181,17 @@ def _gaps(recording: Recording) -> list[str]:
 
 
 def _resumed(recording: Recording, flow: Flow) -> list[str]:
-    wrongly = paired_wrongly(recording, flow)
-    if wrongly:
-        return [wrongly]
+    if paired_wrongly(recording, flow):
+        return ["the recorded run paired rows wrongly after a resume; its metrics cannot be trusted"]
     if recording.facts.resumed_from:
         return [f"the recorded run was resumed from '{recording.facts.resumed_from}'; its rows are paired rightly"]
     return []
 
 
 def _changed_files(recording: Recording, flow: Flow) -> list[str]:
-    """Return which files of the flow are not those that the recorded run kept of its own."""
+    """Return which sources of nodes are not those that the recorded run kept; the flow's file it wrote anew."""
     kept = Path(recording.where) / "snapshot"
-    if not (kept / flow.path.name).is_file():
-        return []
-    names = {flow.path.name, *(node.source.path for node in flow.nodes if node.source.path)}
+    names = {node.source.path for node in flow.nodes if node.source.path}
     changed = [
         name
         for name in sorted(names)
