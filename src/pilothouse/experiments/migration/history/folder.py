@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from pilothouse.core.errors import DataError, NotFound
 from pilothouse.experiments.migration.history.images import with_images
 from pilothouse.experiments.migration.history.types import Facts, NodeState, RecordedNode, RecordedRow, Recording
+from pilothouse.models.types import Usage
 
 LINE: Final = "line_number"
 _ARTIFACTS: Final = "flow_artifacts"
@@ -67,6 +68,7 @@ def read_folder(folder: Path, facts: Facts | None = None) -> Recording:
                 outputs=images(row.outputs),
                 nodes=nodes.get(number, {}),
                 error=row.error,
+                usage=row.usage,
                 seconds=row.seconds,
                 ended_at=row.ended_at,
             )
@@ -94,6 +96,7 @@ def _from_artifacts(folder: Path, inputs: dict[int, Object]) -> dict[int, Record
                 inputs=_without_line(_object(info.get("inputs"))) or inputs.get(int(number), {}),
                 outputs=_outputs(output) if has_ended_well else {},
                 error=_message(info.get("error")) or ("" if has_ended_well else str(info.get("status"))),
+                usage=_usage(info),
                 seconds=_seconds(info),
                 ended_at=moment(info.get("end_time")),
             )
@@ -195,6 +198,15 @@ def _without_line(value: Object) -> Object:
 
 def _message(error: Any) -> str:
     return str(_object(error).get("message") or "") if isinstance(error, dict) else str(error or "")
+
+
+def _usage(info: Object) -> Usage:
+    told = _object(info.get("system_metrics"))
+    return Usage(input_tokens=_count(told.get("prompt_tokens")), output_tokens=_count(told.get("completion_tokens")))
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0
 
 
 def _seconds(info: Object) -> float:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from pilothouse.models.types import Usage
+
 NodeState = Literal["completed", "failed", "bypassed"]
 
 
@@ -36,6 +38,7 @@ class RecordedRow(Struct, frozen=True, kw_only=True):
         outputs: The flow's outputs; empty unless completed.
         nodes: By name; those that never began are absent.
         error: Why it failed.
+        usage: Tokens that prompt flow counted; with its tracing off it counted none.
         seconds: How long it took.
         ended_at: When it ended; None where nobody wrote it down.
     """
@@ -46,6 +49,7 @@ class RecordedRow(Struct, frozen=True, kw_only=True):
     outputs: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, RecordedNode] = field(default_factory=dict)
     error: str = ""
+    usage: Usage = Usage()
     seconds: float = 0.0
     ended_at: datetime | None = None
 

@@ -154,6 +154,15 @@ def _flow(root: Path, recording: Recording, request: Request) -> tuple[Flow, lis
 def _from_record(services: Services, recording: Recording, flow: Flow, name: str) -> RunSpec:
     """Return a run over the recorded inputs, written down as data."""
     given = {key for row in recording.rows for key in row.inputs}
+    for key, declared in flow.inputs.items():
+        if key not in given and not declared.has_default and not declared.is_chat_history:
+            raise DataError(
+                f"the recorded rows have no input '{key}', which the flow needs",
+                where=recording.where,
+                expected=f"recorded are: {', '.join(sorted(given)) or 'none'}",
+                fix="name the flow that the run was made with"
+                + (f": {recording.facts.flow}" if recording.facts.flow else ""),
+            )
     lines = [msgspec.json.encode({_ID: row.id, _INPUTS: _plain(row.inputs)}) for row in recording.rows]
     target = services.state / _FOLDER / f"{name}.jsonl"
     target.parent.mkdir(exist_ok=True)

@@ -54,13 +54,13 @@ def verification(recording: Recording, done: Replay, rules: Rules) -> Verificati
 
 
 def _rows(recording: Recording, done: Replay, rules: Rules) -> tuple[RowReport, ...]:
-    known, init = {row.id for row in recording.rows}, _why_init(recording, done.flow)
-    told = [_row(row, done.rows.get(row.id), done, rules, init) for row in recording.rows]
+    known = {row.id for row in recording.rows}
+    told = [_row(row, done.rows.get(row.id), done, rules) for row in recording.rows]
     added = [RowReport(id=row_id, verdict="missing there") for row_id in done.rows if row_id not in known]
     return (*told, *added)
 
 
-def _row(there: RecordedRow, here: RecordedRow | None, done: Replay, rules: Rules, init: str) -> RowReport:
+def _row(there: RecordedRow, here: RecordedRow | None, done: Replay, rules: Rules) -> RowReport:
     if here is None or here.state == "missing":
         reason = here.error if here is not None else "the data has no such row"
         return RowReport(id=there.id, verdict="missing here", here=reason)
@@ -85,20 +85,20 @@ def _row(there: RecordedRow, here: RecordedRow | None, done: Replay, rules: Rule
         verdict="differs",
         differences=found,
         node=node,
-        explanation=_explained(there, here, found, changed, init),
+        explanation=_explained(there, here, found, changed),
         by_model=node in model_nodes(done.flow) and node not in done.answers.nodes,
     )
 
 
 def _explained(
-    there: RecordedRow, here: RecordedRow, found: tuple[Difference, ...], changed: tuple[Retyped, ...], init: str
+    there: RecordedRow, here: RecordedRow, found: tuple[Difference, ...], changed: tuple[Retyped, ...]
 ) -> str:
     """Return why the record of a row is wrong, when that accounts for every output that differs."""
     if any(item.path.startswith("node ") for item in found):
         return ""
     outputs = {item.path.split(".")[1].split("[")[0] for item in found if not item.alike and "." in item.path}
     reasons = {explained_by_inputs(there.outputs.get(name), here.outputs.get(name), changed) for name in outputs}
-    return "; ".join(sorted(reasons)) if "" not in reasons else init
+    return "" if "" in reasons else "; ".join(sorted(reasons))
 
 
 def _first_node(flow: Flow, there: RecordedRow, here: RecordedRow, rules: Rules) -> str:
@@ -139,7 +139,7 @@ def _why_metrics(recording: Recording, done: Replay) -> str:
     here = {row.id for row in done.rows.values() if row.state == "completed"}
     if here != {row.id for row in recording.completed}:
         return ""
-    return paired_wrongly(recording, done.flow) or _why_init(recording, done.flow)
+    return paired_wrongly(recording, done.flow)
 
 
 def _why_init(recording: Recording, flow: Flow) -> str:
@@ -159,6 +159,8 @@ def _notes(recording: Recording, done: Replay) -> list[str]:
     if recording.made_by == "prompt flow":
         notes += [*_gaps(recording), *_resumed(recording, done.flow), *_changed_files(recording, done.flow)]
         notes += [why] if (why := _why_init(recording, done.flow)) else []
+    if done.run.error is not None:
+        notes.append(f"the replay's aggregation failed: {done.run.error.message}")
     there, here = len(recording.completed), sum(row.state == "completed" for row in done.rows.values())
     if recording.metrics and there != here:
         notes.append(f"the recorded metrics are over {there} rows, those of the replay over {here}")
