@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,6 @@ from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.journal import Journal, renumber
 from pilothouse.experiments.runs.lineage import Lineage
 from pilothouse.experiments.runs.records import changes, continued, new_run, refuse_changes, told
-from pilothouse.experiments.runs.rowcodec import encode_row
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
 from pilothouse.experiments.runs.types import RowOrder, RowStatus, Run, RunRow, RunSpec, RunStatus
@@ -45,7 +44,6 @@ OpenRunner = Callable[[Run, Plan, "RunNodeCache | None"], FlowRunner]
 
 FOLDER = "runs"
 ROWS = "rows.jsonl"
-_ADOPTED = 1000
 
 
 class RunService:
@@ -202,24 +200,6 @@ class RunService:
                 )
                 return await execution.go(runner, lines, cache=cache, stop=stop, on_progress=on_progress)
 
-    def adopt(self, run: Run, rows: Iterable[RunRow]) -> Run:
-        """Record a run that was made elsewhere, as it ended there, with all its rows.
-
-        Raises:
-            Conflict: its name is taken.
-            StorageError: the disk is full; nothing of the run is kept.
-        """
-        source = self._store.get(run.source_run) if run.source_run is not None else None
-        try:
-            with self._held(run) as log:
-                pending = iter(rows)
-                while batch := [encode_row(row) for row in islice(pending, _ADOPTED)]:
-                    log.append(batch)
-                return self._inserted(run, source)
-        except BaseException:
-            shutil.rmtree(self._folder / run.id, ignore_errors=True)
-            raise
-
     def get(self, ref: str) -> Run:
         """Return a run; one whose process was killed is told as interrupted, with the rows it recorded.
 
@@ -308,17 +288,14 @@ class RunService:
             yield await stack.enter_async_context(self._open_runner(run, plan, cache)), cache
 
     def _recorded(self, run: Run, plan: Plan) -> Run:
+        flow, data = self._lineage.registered(plan.flow_ref, plan.data_ref)
+        run = msgspec.structs.replace(run, flow=flow, data=data)
         try:
-            return self._inserted(run, plan.source)
+            self._store.insert(run)
         except Conflict:
             shutil.rmtree(self._folder / run.id, ignore_errors=True)
             raise
-
-    def _inserted(self, run: Run, source: Run | None) -> Run:
-        flow, data = self._lineage.registered(run.flow, run.data)
-        run = msgspec.structs.replace(run, flow=flow, data=data)
-        self._store.insert(run)
-        self._lineage.link(run, source)
+        self._lineage.link(run, plan.source)
         return run
 
     def _continue(self, run: Run, notes: tuple[str, ...]) -> Run:

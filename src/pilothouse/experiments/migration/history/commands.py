@@ -1,4 +1,4 @@
-"""`migrate runs`: the history of prompt flow, brought over to be shown, compared and evaluated."""
+"""`migrate runs`: the runs of prompt flow, to be shown, compared and evaluated here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pilothouse.access.types import Actor
 from pilothouse.core.errors import Conflict, NotFound, UserError, nearest_hint
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, progress, table
+from pilothouse.experiments.migration.history.adoption import adopt
 from pilothouse.experiments.migration.history.books import home_folder, known_runs
 from pilothouse.experiments.migration.history.bringing import as_rows, as_run
 from pilothouse.experiments.migration.history.folder import is_run_folder, read_folder
@@ -76,14 +77,13 @@ def _known(source: Path) -> dict[str, Facts]:
 
 
 def _bring(services: Services, facts: Facts) -> Brought:
-    service = services.get(RunService)
-    here = {run.name: run.id for run in service.list()}
+    here = {run.name: run.id for run in services.get(RunService).list()}
     if facts.name in here:
         return Brought(name=facts.name, reason="there is a run of that name", exists=True)
     try:
         recording = read_folder(Path(facts.folder), facts)
         run = as_run(recording, actor=services.get(Actor), now=services.clock.now(), sources=here)
-        run = service.adopt(run, as_rows(recording))
+        run = adopt(services, run, as_rows(recording))
     except Conflict as error:
         return Brought(name=facts.name, reason=error.message, exists=True)
     except UserError as error:
