@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from pilothouse.core import plugins
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.experiments.migration.check import check_folder
@@ -16,23 +17,33 @@ from pilothouse.experiments.migration.connections import Written, read_drafts, w
 from pilothouse.experiments.migration.conversion import convert_template, write_files
 from pilothouse.experiments.migration.dotenv import keep_secrets
 from pilothouse.experiments.migration.history.books import database, home_folder
-from pilothouse.experiments.migration.history.commands import runs
 from pilothouse.experiments.migration.template import read_template_file
 from pilothouse.experiments.migration.types import WORDS, FileReport, Finding, Report, count
-from pilothouse.experiments.migration.verify.commands import verify
 
+_GROUP = "migrate"
 _COLUMNS = ("project", ">runs", ">note", ">change", ">not read")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
 
 
-@click.group()
+class _Verbs(click.Group):
+    """The verbs of this file, and those of `pilothouse.migrate`: what runs flows is imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all verbs."""
+        return sorted({*super().list_commands(ctx), *plugins.names(_GROUP)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one verb."""
+        if cmd_name not in plugins.group(_GROUP):
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = plugins.load(_GROUP, cmd_name)
+        return found
+
+
+@click.group(cls=_Verbs)
 def migrate() -> None:
     """From prompt flow: report what runs, bring over connections and experiments."""
-
-
-migrate.add_command(runs)
-migrate.add_command(verify)
 
 
 @migrate.command()
