@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 from rich.text import Text
@@ -19,6 +20,7 @@ from pilothouse.experiments.migration.dotenv import keep_secrets
 from pilothouse.experiments.migration.history.books import database, home_folder
 from pilothouse.experiments.migration.template import read_template_file
 from pilothouse.experiments.migration.types import WORDS, FileReport, Finding, Report, count
+from pilothouse.experiments.types import Design
 
 _GROUP = "migrate"
 _COLUMNS = ("project", ">runs", ">note", ">change", ">not read")
@@ -94,12 +96,19 @@ def connections(services: Services, source: Path | None, target: Path | None, as
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over it.")
 @click.option("--to", "target", type=click.Path(path_type=Path), help="The file to write; beside PATH by default.")
+@click.option(
+    "--design",
+    type=click.Choice(get_args(Design)),
+    default="one-factor",
+    show_default=True,
+    help="How variants are combined: as the template does, or every combination.",
+)
 @json_option
-def experiment(path: Path, environment: str | None, target: Path | None, as_json: bool) -> None:
+def experiment(path: Path, environment: str | None, target: Path | None, design: Design, as_json: bool) -> None:
     """Turn the GenAIOps template's experiment PATH into experiment files, one for each data set."""
     template = read_template_file(path, environment)
     suffix = f".{environment}" if environment else ""
-    conversion = convert_template(template, target or path.with_name(f"pilothouse{suffix}.yaml"))
+    conversion = convert_template(template, target or path.with_name(f"pilothouse{suffix}.yaml"), design=design)
     source = f"{path.name} with {template.overlay.name}" if template.overlay else path.name
     write_files(conversion, source)
     if as_json:

@@ -19,7 +19,7 @@ from pilothouse.experiments.migration.checks.yaml_words import read_text
 from pilothouse.experiments.migration.types import Finding, change
 
 _MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
-_COMMANDS = re.compile(r"^\s*(?:!|%%?(?:bash|sh|pip)\b)\s*(?P<line>.*)$")
+_COMMANDS = re.compile(r"^\s*(?:!|%(?!%))\s*(?P<line>.*)$")
 
 
 def check_notebook(path: Path) -> Iterator[Finding]:

@@ -16,8 +16,8 @@ from pilothouse.experiments.migration.types import Finding, change, note
 _VERBS: Final = "flow|run|connection|config|tool|trace|service|upgrade|experiment"
 # A call stands at the start of a command: of the line, behind `- `, `run: `, `RUN `, `&&`, `|`, `$(`, quotes, `-m `.
 _CALL = re.compile(
-    rf"(?:^|[-:;&|(`\"'!@]|\bRUN|-m|\bthen|\bdo|\bsh|\bCMD|\[)\s*[\"']?(?P<tool>pfazure|pf|promptflow)[\"',]*\s+[\"']?"
-    rf"(?P<verb>{_VERBS})\b[\"',]*(?:\s+[\"']?(?P<action>[a-z][a-z-]+))?"
+    r"(?:^\s*(?:-\s+)?|[:;&|(`\"'!@\[]\s*|\b(?:RUN|CMD|then|do|exec)\s+|-m\s+)[\"']?(?P<tool>pfazure|pf|promptflow)[\"',]*"
+    rf"\s+[\"']?(?P<verb>{_VERBS})\b[\"',]*(?:\s+[\"']?(?P<action>[a-z][a-z-]+))?"
 )
 _TEMPLATE = re.compile(r"-m\s+(?P<module>(?:llmops|promptflow_genaiops)\.[\w.]+)")
 _IMAGE = re.compile(r"(?P<image>[\w./-]*promptflow[\w./-]*?(?:runtime|python)[\w.-]*)(?::[\w.-]+)?", re.IGNORECASE)
