@@ -48,9 +48,10 @@ def _verdict(done: Verification) -> str:
     if not unlike:
         return "equal: every row and every metric"
     rows = sum(isinstance(item, RowReport) for item in unlike)
-    parts = [f"{rows:,} of {len(done.rows):,} rows", f"{len(unlike) - rows:,} of {len(done.metrics):,} metrics"]
+    parts = [f"{rows:,} of {len(done.rows):,} rows"]
+    parts += [f"{len(unlike) - rows:,} of {len(done.metrics):,} metrics"] if done.metrics else []
     explained = sum(bool(item.explanation) for item in unlike)
-    known = f"; {explained:,} of these {len(unlike):,} are prompt flow's own fault" if explained else ""
+    known = f"; {explained:,} of {len(unlike):,} explained by prompt flow's own faults" if explained else ""
     models = any(isinstance(item, RowReport) and item.by_model for item in unlike)
     hint = "; models answer differently each time: --replay-models compares the rest" if models else ""
     return f"differs: {' and '.join(parts)}{known}{hint}"
