@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def after(value):
+    return f"got {value}"

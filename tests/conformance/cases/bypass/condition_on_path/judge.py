@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def judge(text: str):
+    return {"urgent": text.startswith("urgent")}

@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def both(b: str, a: str = "fallback"):
+    return f"{a} {b}"

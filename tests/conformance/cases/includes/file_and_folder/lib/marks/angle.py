@@ -1,0 +1,2 @@
+def angle(text: str) -> str:
+    return f"<{text}>"

@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def look(a: str, text: str):
+    return text

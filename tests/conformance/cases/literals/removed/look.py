@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def look(nothing="default", empty="default", no=None, zero=None, blank=None):
+    return [nothing, empty, no, zero, blank]

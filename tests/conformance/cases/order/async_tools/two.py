@@ -1,0 +1,9 @@
+import asyncio
+
+from promptflow.core import tool
+
+
+@tool
+async def two(n: int) -> int:
+    await asyncio.sleep(0)
+    return n * 4

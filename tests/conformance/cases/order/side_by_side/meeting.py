@@ -1,0 +1,3 @@
+from threading import Barrier
+
+both = Barrier(2, timeout=60)

@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def look(**kwargs):
+    return dict(sorted(kwargs.items()))

@@ -1,0 +1,2 @@
+def first() -> str:
+    return "1"

@@ -1,0 +1,6 @@
+from promptflow import tool
+
+
+@tool
+def a(text: str) -> str:
+    return text + "1"

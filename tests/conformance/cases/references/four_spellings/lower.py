@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def lower(text: str):
+    return text.lower()

@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def make():
+    return {"in": {"a key": "one", "a-key": "two"}}

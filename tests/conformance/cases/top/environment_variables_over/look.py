@@ -1,0 +1,8 @@
+import os
+
+from promptflow.core import tool
+
+
+@tool
+def look() -> str:
+    return os.environ["CHOICE"]
