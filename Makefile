@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-annotate --upgrade --custom-compile-command "make lock"
 
-.PHONY: demo test check format docs bench simulate lock clean
+.PHONY: demo test check format docs bench simulate conformance-diff lock clean
 
 demo: $(VENV)/.demo ## the main job, on a local model, in demo/
 	@$(BIN)/pilothouse demo demo $(ARGS)
@@ -32,6 +32,16 @@ bench: $(VENV)/.dev ## figures, reported and never asserted
 
 simulate: $(VENV)/.dev ## coverage, false alarms and power, at full size (2 minutes)
 	@$(BIN)/python -m tests.evaluation.simulations 20
+
+conformance-diff: $(VENV)/.dev ## the conformance cases by prompt flow too; writes the page of differences (15 minutes)
+ifndef PROMPTFLOW_PYTHON
+	@echo "conformance-diff needs an interpreter with prompt flow. To make one and use it:"
+	@echo "  python3.11 -m venv ../pf && ../pf/bin/pip install promptflow==1.18.5 promptflow-tools==1.6.1"
+	@echo "  make conformance-diff PROMPTFLOW_PYTHON=../pf/bin/python"
+	@exit 2
+else
+	@$(BIN)/python -m tests.conformance.differential --promptflow-python $(PROMPTFLOW_PYTHON) $(ARGS)
+endif
 
 lock: $(VENV)/.dev ## write the lock files anew
 	@$(PIP) install uv

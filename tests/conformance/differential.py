@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from msgspec import Struct
 
 from pilothouse.core.canonical import digest_tree
 from pilothouse.core.environment import Environment
+from pilothouse.core.errors import ConfigError
 from pilothouse.models.connections import BUILT_IN
 
 from .case import FILE, Case, Differs, Step, load_all
@@ -159,6 +161,10 @@ def their_side(
     return {case.id: [_observed(step) for step in seen[case.id]] for case in cases if case.id in seen}
 
 
+def _is_comparable(case: Case) -> bool:
+    return any(case.theirs(step).skip is None for step in case.steps)
+
+
 def _connections(project: Project) -> list[dict[str, Any]]:
     """Return the project's connections with their values."""
     environment = Environment(project.environment)
@@ -166,7 +172,9 @@ def _connections(project: Project) -> list[dict[str, Any]]:
     for path in sorted((project.folder / "connections").glob("*.y*ml")):
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         if data["type"] not in BUILT_IN:
-            found.append(json.loads(environment.expand(json.dumps(data, default=str))))
+            # A case may be about a variable that is not set: then there is no such connection.
+            with suppress(ConfigError):
+                found.append(json.loads(environment.expand(json.dumps(data, default=str))))
     return found
 
 
@@ -269,7 +277,8 @@ def main() -> int:
         "--results", type=Path, help="a file that keeps what prompt flow gave; unchanged cases are not run again"
     )
     given = parser.parse_args()
-    cases = [case for case in load_all() if given.only in case.id]
+    everything = load_all()
+    cases = [case for case in everything if given.only in case.id and _is_comparable(case)]
     with tempfile.TemporaryDirectory() as name, serving() as endpoint:
         results = given.results or Path(name) / "results.jsonl"
         theirs = their_side(cases, Path(name), endpoint, given.promptflow_python, results)
@@ -277,7 +286,7 @@ def main() -> int:
     compared = compare(cases, ours, theirs)
     wrong = complaints(compared)
     if not given.only:
-        PAGE.write_text(page(cases, compared), encoding="utf-8")
+        PAGE.write_text(page(everything, compared), encoding="utf-8")
     for text in wrong:
         print(text)
     different = sum(bool(item.differences) for item in compared)

@@ -168,7 +168,7 @@ def record(client, made):
             data = json.loads(text)
             info, number = data["run_info"], data["line_number"]
             if info["status"] == "Bypassed" and number in lines:
-                lines[number]["bypassed"].append(data["NodeName"] if "NodeName" in data else path.parent.name)
+                lines[number]["bypassed"].append(path.parent.name)
             if info["status"] == "Failed" and number not in lines:
                 aggregation = {**(reported(info["error"]) or {}), "node": path.parent.name}
     for line in lines.values():
@@ -188,13 +188,14 @@ def record(client, made):
 
 def do(client, case):
     """Do all steps of a case; a step that cannot be compared may still be needed by the next."""
-    names, seen = {}, []
+    names, seen, before = {}, [], dict(os.environ)
     for number, step in enumerate(case["steps"], 1):
         for name, text in step.get("write", {}).items():
             target = Path(case["folder"], name)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
-        os.environ.update(step.get("environment", {}))
+        os.environ.clear()
+        os.environ.update({**before, **step.get("environment", {})})
         began = time.monotonic()
         try:
             if step.get("test") is not None:
@@ -203,7 +204,7 @@ def do(client, case):
                 result = run(client, case["folder"], case["flow"], step["run"], names, number)
             else:
                 result = None
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is what was seen
             result = {"lines": [], "error": failure(error)}
         if result is not None:
             result["seconds"] = round(time.monotonic() - began, 2)
@@ -245,9 +246,7 @@ def in_own_process(case, results):
 
 def main(plan, results):
     """Do all cases of a plan."""
-    import promptflow._sdk._orchestrator.test_submitter
-    import promptflow.client
-    import promptflow.executor
+    import promptflow._sdk._orchestrator.test_submitter  # noqa: F401 - imported once, before any fork
 
     cases = json.loads(Path(plan).read_text())
     for number, case in enumerate(cases, 1):

@@ -28,10 +28,12 @@ class Project:
         case: The case.
         folder: Where it is to lie; made here.
         endpoint: Address of the endpoint.
+        is_process: Whether every step is done by a process of its own.
     """
 
-    def __init__(self, case: Case, folder: Path, endpoint: str) -> None:
+    def __init__(self, case: Case, folder: Path, endpoint: str, *, is_process: bool = False) -> None:
         self.case = case
+        self._is_process = is_process
         self.folder = folder
         shutil.copytree(SHARED, folder)
         shutil.copytree(case.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(FILE, "__pycache__"))
@@ -51,7 +53,7 @@ class Project:
             target = self.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        call = Call(self.folder, {**self.environment, **step.environment}, is_process=step.process)
+        call = Call(self.folder, {**self.environment, **step.environment}, is_process=step.process or self._is_process)
         if step.test is not None:
             return _try(call, step.test, self.case.flow, has_notes=bool(step.expect.notes))
         if step.run is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 from msgspec import Struct, convert
@@ -50,12 +51,16 @@ def sections(path: Path = HERE / "rows.yaml") -> list[Section]:
             number=number,
             title=part["title"],
             rows=[
-                convert({"id": name, **(row if isinstance(row, dict) else {"about": row})}, Row)
+                convert({"id": name, "tests": part.get("tests", []), **_row(row)}, Row)
                 for name, row in part["rows"].items()
             ],
         )
         for number, part in data.items()
     ]
+
+
+def _row(row: Any) -> dict[str, Any]:
+    return row if isinstance(row, dict) else {"about": row}
 
 
 def by_row(cases: list[Case]) -> dict[str, list[Case]]:

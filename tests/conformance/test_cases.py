@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .case import Case, load_all
+from .case import CASES, Case, load, load_all
 from .checking import complaints
 from .running import Project
 
@@ -23,6 +23,14 @@ def test_the_case(case: Case, tmp_path: Path, endpoint: str) -> None:
             pytest.fail(f"step {number} works now: take its xfail away ({step.xfail})")
         else:
             pytest.xfail(step.xfail)
+
+
+@pytest.mark.parametrize("name", ["aggregation/lists", "kinds/flex", "llm/tools", "python/surroundings"])
+def test_a_process_of_its_own_gives_the_same(name: str, tmp_path: Path, endpoint: str) -> None:
+    case = load(CASES / name)
+    project = Project(case, tmp_path / case.folder.name, endpoint, is_process=True)
+    for number, step in enumerate(case.steps, 1):
+        assert complaints(step, project.take(step, number), project.folder) == []
 
 
 def test_a_case_leaves_nothing_behind(tmp_path: Path, endpoint: str) -> None:

@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def join(text: str, level: str):
+    return f"{text} {level}"

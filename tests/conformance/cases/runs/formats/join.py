@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def join(text: str, n: int):
+    return f"{text}{n}"
