@@ -12,7 +12,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from .table import LINK, ROOT
 PAGE = ROOT / "docs" / "conformance-differences.md"
 DRIVER = Path(__file__).with_name("promptflow_driver.py")
 WIDTH = 110
+BEFORE = 30
 CONFIG = "telemetry:\n  enabled: false\ntrace:\n  destination: none\n"
 
 HEAD = """\
@@ -99,21 +102,25 @@ def differences(ours: Observed, theirs: Observed, *, is_run: bool) -> list[Diffe
         if left != right:
             found.append(Difference(aspect, left, right))
 
-    look("fails", _fails(theirs), _fails(ours))
-    look("status of lines", [line.status for line in theirs.lines], [line.status for line in ours.lines])
-    if _fails(theirs) and _fails(ours) and not (theirs.lines and ours.lines):
+    if (theirs.failure is None) != (ours.failure is None) and len(theirs.lines) != len(ours.lines):
+        return [Difference("runs", _ending(theirs), _ending(ours))]
+    if theirs.failure is not None and ours.failure is not None and not (theirs.lines and ours.lines):
         # Refused before anything ran on one side, in the line on the other: refused all the same.
         return []
+    look("status of lines", [line.status for line in theirs.lines], [line.status for line in ours.lines])
     look("outputs", _outputs(theirs), _outputs(ours))
     look("bypassed", _bypassed(theirs), _bypassed(ours))
     look("metrics", theirs.metrics, ours.metrics)
     if is_run:
         look("status", theirs.status, ours.status)
+    if not found and (theirs.failure is None) != (ours.failure is None):
+        found.append(Difference("runs", _ending(theirs), _ending(ours)))
     return found
 
 
-def _fails(seen: Observed) -> bool:
-    return seen.failure is not None
+def _ending(seen: Observed) -> str:
+    failure = seen.failure
+    return f"refused: {failure.type or ''} {failure.message}" if failure is not None else "runs"
 
 
 def _outputs(seen: Observed) -> list[Any]:
@@ -121,7 +128,7 @@ def _outputs(seen: Observed) -> list[Any]:
 
 
 def _bypassed(seen: Observed) -> list[Any]:
-    return [line.bypassed if line.status == "completed" else None for line in seen.lines]
+    return [line.bypassed if line.status == "completed" else [] for line in seen.lines]
 
 
 def our_side(cases: list[Case], folder: Path, endpoint: str) -> dict[str, list[Observed]]:
@@ -218,7 +225,7 @@ def page(cases: list[Case], compared: list[Compared]) -> str:
         why = _why(item.explained) if item.explained else "**not explained**"
         for number, unlike in enumerate(item.differences):
             case = f"[{item.name}]({LINK}/{item.case.id}/case.yaml)" if not number else ""
-            lines.append(_row(case, unlike.aspect, _short(unlike.theirs), _short(unlike.ours), "" if number else why))
+            lines.append(_row(case, unlike.aspect, *_apart(unlike.theirs, unlike.ours), "" if number else why))
     skipped = [
         (case, number, said.skip)
         for case in cases
@@ -249,9 +256,15 @@ def _row(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
-def _short(value: Any) -> str:
-    text = _scrubbed(json.dumps(value, ensure_ascii=False, default=repr))
-    return f"`{text if len(text) <= WIDTH else text[:WIDTH] + '...'}`".replace("``", "` `")
+def _apart(*values: Any) -> Iterator[str]:
+    """Return two values as text, long ones from shortly before the place where they part."""
+    texts = [_scrubbed(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for value in values]
+    texts = [" ".join(text.replace("`", "'").split()) for text in texts]
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
+    start = max(0, alike - BEFORE)
+    for text in texts:
+        cut = text[start : start + WIDTH]
+        yield f"`{'...' * (start > 0)}{cut}{'...' * (len(text) > start + WIDTH)}`"
 
 
 def _words(failure: Failure) -> str:

@@ -109,7 +109,7 @@ def _text(model: str, body: dict[str, Any], request: web.Request, *, is_chat: bo
 
 
 def _answer(body: dict[str, Any], text: str, model: str, *, is_chat: bool) -> dict[str, Any]:
-    reason = "content_filter" if model == "cut" else "stop"
+    reason = {"cut": "content_filter", "tool": "tool_calls", "function": "function_call"}.get(model, "stop")
     count = int(body.get("n") or 1)
     if not is_chat:
         choices = [{"index": i, "text": text, "finish_reason": reason, "logprobs": None} for i in range(count)]

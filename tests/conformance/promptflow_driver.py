@@ -49,7 +49,7 @@ def use_files_for_connections():
             raise ConnectionNotFoundError(f"Connection {name!r} is not found.")
         return found[name]
 
-    ConnectionOperations.get = get
+    ConnectionOperations.get = ConnectionOperations._get = get
     ConnectionOperations.list = lambda self, **kwargs: list(project_connections().values())
 
 
@@ -173,7 +173,7 @@ def record(client, made):
                 aggregation = {**(reported(info["error"]) or {}), "node": path.parent.name}
     for line in lines.values():
         line["bypassed"].sort()
-    metrics = client.get_metrics(made) or {}
+    metrics = client.get_metrics(made) or {} if made.status == "Completed" else {}
     error = None
     if made.status == "Failed":
         told = Path(folder, "error.json")
@@ -226,6 +226,7 @@ def in_own_process(case, results):
     """Do a case in a forked process and add its line to the results."""
     child = os.fork()
     if child == 0:
+        os.setsid()
         signal.alarm(SECONDS)
         os.environ.update({**case["environment"], PROJECT: case["folder"]})
         os.chdir(case["folder"])
@@ -242,6 +243,9 @@ def in_own_process(case, results):
         finally:
             os._exit(0)
     os.waitpid(child, 0)
+    # Its batch engine may leave processes behind.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
 
 
 def main(plan, results):

@@ -38,7 +38,8 @@ def seen(outputs: Any = None, **changes: Any) -> Observed:
         (seen({"x": 1}), seen({"x": 2}), ["outputs"]),
         (seen({"x": 1}, bypassed=["a"]), seen({"x": 1}), ["bypassed"]),
         (Observed(error=Failure(message="a")), Observed(error=Failure(message="b")), []),
-        (Observed(error=Failure(message="a")), seen({"x": 1}), ["fails", "status of lines", "outputs", "bypassed"]),
+        (Observed(error=Failure(message="a")), seen({"x": 1}), ["runs"]),
+        (seen({}, status="failed", error=Failure()), seen({"x": 1}), ["status of lines", "outputs"]),
         (seen({}, status="failed", error=Failure()), Observed(error=Failure(message="refused at load")), []),
     ],
 )

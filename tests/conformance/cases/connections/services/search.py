@@ -4,4 +4,4 @@ from promptflow.core import tool
 
 @tool
 def search(service: CognitiveSearchConnection) -> list:
-    return [type(service).__name__, service.api_base, service.api_type, service.api_key.startswith("key-")]
+    return [type(service).__name__, service.api_base, service.api_key.startswith("key-")]
