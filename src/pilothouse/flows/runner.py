@@ -41,7 +41,7 @@ from pilothouse.flows.running.scheduler import Scheduler, run_in_order
 from pilothouse.flows.running.single import single_node
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.settings import FlowSettings
-from pilothouse.flows.types import Flow
+from pilothouse.flows.types import Flow, Node
 from pilothouse.models.secret import Secret
 
 TRACER = "pilothouse"
@@ -97,6 +97,7 @@ class FlowRunner:
         self._guard = threading.Lock()
         self._opened: _Opened | None = None
         self._sample: dict[str, Any] = {}
+        self._folder = self.flow.folder
         self._secrets: tuple[Secret, ...] = ()
 
     # Opening
@@ -144,6 +145,7 @@ class FlowRunner:
         with problems:
             variables = resolved_variables(self.flow, self._models)
         export(variables)
+        self._folder = folder
         context = NodeContext(
             flow=self.flow,
             folder=folder,
@@ -169,11 +171,15 @@ class FlowRunner:
                 # Only a flow whose problems are kept has nodes that could not be read: they have no source.
                 if node.source.path or node.source.tool:
                     with problems:
-                        works[node.name] = open_node(node, context, modules)
+                        works[node.name] = self._open_node(node, context, modules)
             return works
         if self.flow.kind == "prompty":
             return {node.name: open_prompty(node, context) for node in self.flow.nodes}
         return open_flex(context, modules)
+
+    def _open_node(self, node: Node, context: NodeContext, modules: FlowModules) -> Work:
+        """Open one node of a DAG; a runner that answers nodes in another way has its own."""
+        return open_node(node, context, modules)
 
     def _environment(self, variables: Mapping[str, str]) -> Environment:
         if self.flow.kind == "dag":
@@ -199,6 +205,11 @@ class FlowRunner:
         self.close()
 
     # Facts
+
+    @property
+    def folder(self) -> Path:
+        """Where the flow's files are while it is open: its own folder, or one in which its includes are merged."""
+        return self._folder
 
     @property
     def is_sync(self) -> bool:

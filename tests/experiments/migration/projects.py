@@ -187,9 +187,36 @@ def broken_flow(folder: Path) -> Path:
     )
 
 
+def pipelines(folder: Path) -> Path:
+    """What stands around flows: a pipeline, a make file, a container file, a notebook, an environment, an endpoint."""
+    cells = [
+        {"cell_type": "markdown", "source": ["pf run create is explained here"]},
+        {"cell_type": "code", "source": ["%pip install promptflow\n", "from promptflow.core import tool\n"]},
+        {"cell_type": "code", "source": "!pf flow test --flow ."},
+        {"cell_type": "code", "source": ["from promptflow.azure import PFClient"]},
+    ]
+    return write(
+        folder,
+        {
+            ".github/workflows/ci.yml": "on: push\njobs:\n  test:\n    steps:\n      - run: pf run create --file run.yml\n"
+            "      - run: |\n          python -m llmops.common.prompt_pipeline --env_name pr\n",
+            "azure-pipelines.yml": "stages:\n- stage: run\n  jobs: []\nsteps:\n- script: pfazure run create --flow .\n",
+            "Makefile": "test:\n\tpf flow test --flow .\n\t# pf run create is not called\n",
+            "scripts/go.sh": "set -e && pf connection create --file a.yaml\npf service start\necho performance of pf\n",
+            "Dockerfile": "FROM example.io/azureml/promptflow/promptflow-runtime:20240101\nRUN pip install promptflow-tools numpy\n",
+            "try.ipynb": json.dumps({"cells": cells, "nbformat": 4}),
+            "conda.yaml": "name: env\nchannels: [defaults]\ndependencies:\n  - python=3.9.16\n  - pip\n"
+            "  - pip:\n      - promptflow[azure]==1.18\n      - numpy\n",
+            "pyproject.toml": '[project]\nname = "a"\ndependencies = ["promptflow-devkit>=1", "numpy"]\n',
+            "deployment.yml": "$schema: https://azuremlschemas.azureedge.net/latest/managedOnlineDeployment.schema.json\n"
+            "name: blue\n",
+        },
+    )
+
+
 def mixed_projects(folder: Path, count: int = 50) -> Path:
-    """Write ``count`` projects of the four kinds, a thousand rows of data in each tenth."""
-    makers = (good_flow, template_project, flex_and_prompty, broken_flow)
+    """Write ``count`` projects of the five kinds, a thousand rows of data in each tenth."""
+    makers = (good_flow, template_project, flex_and_prompty, broken_flow, lambda place: pipelines(good_flow(place)))
     for number in range(count):
         project = makers[number % len(makers)](folder / f"project_{number:02}")
         if number % 10 == 0:

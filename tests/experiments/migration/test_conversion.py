@@ -177,3 +177,12 @@ def test_the_files_run(services: Any) -> None:
         finding = asyncio.run(experiments.run(path))
         assert finding.failed == 0
         assert [run.variant.name for run in finding.record.runs] == ["short", "long"]
+
+
+def test_every_combination_can_be_asked_for(tmp_path: Path) -> None:
+    template = read_template_file(template_project(tmp_path) / "experiment.yaml")
+    designs = {
+        design: convert_template(template, tmp_path / "ours.yaml", design=design).files[0].content["design"]
+        for design in ("one-factor", "grid")
+    }
+    assert designs == {"one-factor": "one-factor", "grid": "grid"}

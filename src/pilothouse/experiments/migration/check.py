@@ -14,7 +14,11 @@ from pilothouse.experiments.file import read_file
 from pilothouse.experiments.migration.checks.code import check_python
 from pilothouse.experiments.migration.checks.data_files import check_data
 from pilothouse.experiments.migration.checks.flows import check_flow, refusal
+from pilothouse.experiments.migration.checks.notebooks import check_notebook
+from pilothouse.experiments.migration.checks.packages import check_conda, check_pyproject
+from pilothouse.experiments.migration.checks.scripts import check_lines, check_script
 from pilothouse.experiments.migration.checks.settings_files import (
+    check_azure_file,
     check_connection,
     check_deployment,
     check_dotenv,
@@ -38,6 +42,9 @@ _SIMPLE: Final[dict[str, Callable[[Path], Findings]]] = {
     "requirements": check_requirements,
     "deployment": check_deployment,
     "dotenv": check_dotenv,
+    "script": check_script,
+    "notebook": check_notebook,
+    "pyproject": check_pyproject,
 }
 _UNREAD: Final = {
     "link": "a link: what it leads to is checked where it is",
@@ -48,6 +55,7 @@ _UNREAD: Final = {
 _OURS: Final = re.compile(r"^(flow|type|nodes|datasets|evaluators|column_mapping|api_key|secrets)\s*:", re.MULTILINE)
 _FLOWS: Final = ("dag flow", "flex flow", "prompty")
 _RUN_KEYS: Final = frozenset({"data", "run", "column_mapping", "variant"})
+_PIPELINE_KEYS: Final = frozenset({"jobs", "steps", "stages", "pool", "runs"})
 _CONNECTION_KEYS: Final = frozenset({"api_key", "api_base", "endpoint", "configs", "secrets", "base_url"})
 
 
@@ -142,6 +150,12 @@ class _Check:
             return kind, (*check_words(text, template=True), *_template_experiment(path)), True
         if kind == "environment file":
             return kind, tuple(check_environment_file(document)), True
+        if kind == "conda environment":
+            return kind, tuple(check_conda(document)), True
+        if kind == "Azure ML file":
+            return kind, tuple(check_azure_file(document)), True
+        if kind == "pipeline":
+            return kind, tuple(check_lines(text.splitlines())), True
         reason = "a YAML file that is no flow, run, connection or experiment"
         return kind, (Finding(verdict="unread", message=reason),), False
 
@@ -179,7 +193,18 @@ def _kind_of(document: Document) -> str:
     is_named = "type" in keys and "nodes" not in keys
     if is_named and (keys & _CONNECTION_KEYS or "connection" in schema or path.parent.name == "connections"):
         return "connection"
-    return "environment file" if path.name in {"env.yaml", "env.yml"} else "yaml"
+    if path.name in {"env.yaml", "env.yml"}:
+        return "environment file"
+    return _kind_of_others(keys, schema)
+
+
+def _kind_of_others(keys: set[str], schema: str) -> str:
+    """Return what a YAML file is that prompt flow itself does not read."""
+    if "azuremlschemas" in schema:
+        return "Azure ML file"
+    if "dependencies" in keys and keys & {"channels", "name", "prefix"}:
+        return "conda environment"
+    return "pipeline" if keys & _PIPELINE_KEYS else "yaml"
 
 
 def _own_experiment(path: Path) -> tuple[Finding, ...]:

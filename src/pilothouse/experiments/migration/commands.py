@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 from rich.text import Text
 
+from pilothouse.core import plugins
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.experiments.migration.check import check_folder
 from pilothouse.experiments.migration.connections import Written, read_drafts, write_drafts
 from pilothouse.experiments.migration.conversion import convert_template, write_files
+from pilothouse.experiments.migration.dotenv import keep_secrets
+from pilothouse.experiments.migration.history.books import database, home_folder
 from pilothouse.experiments.migration.template import read_template_file
 from pilothouse.experiments.migration.types import WORDS, FileReport, Finding, Report, count
+from pilothouse.experiments.types import Design
 
+_GROUP = "migrate"
 _COLUMNS = ("project", ">runs", ">note", ">change", ">not read")
-_HOME = "PF_HOME_DIRECTORY"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
 
 
-@click.group()
+class _Verbs(click.Group):
+    """The verbs of this file, and those of `pilothouse.migrate`: what runs flows is imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all verbs."""
+        return sorted({*super().list_commands(ctx), *plugins.names(_GROUP)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one verb."""
+        if cmd_name not in plugins.group(_GROUP):
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = plugins.load(_GROUP, cmd_name)
+        return found
+
+
+@click.group(cls=_Verbs)
 def migrate() -> None:
     """From prompt flow: report what runs, bring over connections and experiments."""
 
@@ -50,20 +71,23 @@ def check(path: Path, every: bool, as_json: bool) -> None:
     "--from", "source", type=click.Path(path_type=Path), help="pf.sqlite, a folder of YAML, or an experiment.yaml."
 )
 @click.option("--to", "target", type=click.Path(path_type=Path), help="The folder of files; connections/ by default.")
+@click.option("--ask/--no-ask", default=None, help="Ask for secrets and keep them in .env; by default on a terminal.")
 @json_option
 @click.pass_obj
-def connections(services: Services, source: Path | None, target: Path | None, as_json: bool) -> None:
+def connections(services: Services, source: Path | None, target: Path | None, ask: bool | None, as_json: bool) -> None:
     """Write prompt flow's connections as files, with references in place of secrets.
 
-    Secrets are neither read nor written: the variables to set are printed. Ends with 1 when one could not be written.
+    Prompt flow's own secrets are not read. On a terminal each one that is not set is asked for, without showing it,
+    and kept in .env; elsewhere the variables to set are printed. Ends with 1 when a connection could not be written.
     """
-    home = Path(services.settings.environment.get(_HOME, "") or Path.home() / ".promptflow")
-    drafts = read_drafts(source or home / "pf.sqlite")
+    drafts = read_drafts(source or database(home_folder(services.settings.environment)))
     done = write_drafts(drafts, target or services.root / "connections")
+    asks = sys.stdin.isatty() and not as_json if ask is None else ask
+    kept = _ask(services, done) if asks else ()
     if as_json:
         emit_json(done)
     else:
-        _print_connections(done)
+        _print_connections(done, kept)
     if any(item.reason and not item.exists for item in done):
         raise click.exceptions.Exit(1)
 
@@ -72,12 +96,19 @@ def connections(services: Services, source: Path | None, target: Path | None, as
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over it.")
 @click.option("--to", "target", type=click.Path(path_type=Path), help="The file to write; beside PATH by default.")
+@click.option(
+    "--design",
+    type=click.Choice(get_args(Design)),
+    default="one-factor",
+    show_default=True,
+    help="How variants are combined: as the template does, or every combination.",
+)
 @json_option
-def experiment(path: Path, environment: str | None, target: Path | None, as_json: bool) -> None:
+def experiment(path: Path, environment: str | None, target: Path | None, design: Design, as_json: bool) -> None:
     """Turn the GenAIOps template's experiment PATH into experiment files, one for each data set."""
     template = read_template_file(path, environment)
     suffix = f".{environment}" if environment else ""
-    conversion = convert_template(template, target or path.with_name(f"pilothouse{suffix}.yaml"))
+    conversion = convert_template(template, target or path.with_name(f"pilothouse{suffix}.yaml"), design=design)
     source = f"{path.name} with {template.overlay.name}" if template.overlay else path.name
     write_files(conversion, source)
     if as_json:
@@ -147,7 +178,19 @@ def _grouped(files: list[FileReport]) -> Iterator[tuple[str, str]]:
         yield str(len(paths)), f"{reason}: {shown}"
 
 
-def _print_connections(done: list[Written]) -> None:
+def _ask(services: Services, done: list[Written]) -> tuple[str, ...]:
+    """Ask for the secrets that are not set, and keep them; an empty answer leaves one out."""
+    names = sorted({name for item in done for name in item.variables} - set(services.settings.environment))
+    if names:
+        click.echo("Secrets are not shown while you type; an empty answer leaves one out.", err=True)
+    given = {name: click.prompt(name, default="", hide_input=True, show_default=False, err=True) for name in names}
+    values = {name: value.strip() for name, value in given.items() if value.strip()}
+    for text in keep_secrets(services.root, values) if values else ():
+        click.echo(text, err=True)
+    return tuple(values)
+
+
+def _print_connections(done: list[Written], kept: tuple[str, ...]) -> None:
     screen = console()
     rows = [
         (item.name, item.type, item.path or ("left alone: " if item.exists else "not written: ") + item.reason)
@@ -157,7 +200,9 @@ def _print_connections(done: list[Written]) -> None:
     for item in done:
         if item.left_out:
             screen.print(Text(f"{item.name}: left out {', '.join(item.left_out)}, which only prompt flow used"))
-    variables = sorted({name for item in done for name in item.variables})
+    if kept:
+        screen.print(Text(f"kept in .env: {', '.join(kept)}"))
+    variables = sorted({name for item in done for name in item.variables} - set(kept))
     if variables:
         screen.print("Set these in the environment or in .env (no secret was read or written):")
         for name in variables:

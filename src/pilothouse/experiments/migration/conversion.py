@@ -21,6 +21,7 @@ from pilothouse.experiments.migration.template import (
     TemplateFile,
     find_flow,
 )
+from pilothouse.experiments.types import Design
 from pilothouse.flows.loader import load_flow
 
 _AZURE_DATA = re.compile(r"azureml:(?P<name>[^:@/]+)([:@].*)?")
@@ -66,12 +67,13 @@ class Conversion(Struct, frozen=True, kw_only=True):
     listed: tuple[str, ...]
 
 
-def convert_template(template: TemplateFile, target: Path) -> Conversion:
+def convert_template(template: TemplateFile, target: Path, *, design: Design = "one-factor") -> Conversion:
     """Return the files of ours for an experiment of the template; nothing is written.
 
     Args:
         template: What was read.
         target: The file to write; with several data sets, their names join its stem.
+        design: How variants are combined; the template's way is one factor at a time.
 
     Raises:
         ConfigError: when its flow or an evaluator's does not exist.
@@ -104,7 +106,7 @@ def convert_template(template: TemplateFile, target: Path) -> Conversion:
                     "data": _data(template.folder, dataset, path, listed) if rows is None else joined[-1].path.name,
                     **({"column_mapping": dataset.mappings} if dataset.mappings else {}),
                     "variants": "all",
-                    "design": "one-factor",
+                    "design": design,
                     "evaluators": evaluators,
                 },
             )

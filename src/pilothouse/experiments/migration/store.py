@@ -1,11 +1,13 @@
-"""Prompt flow's own database of connections, read without its secrets: SQLite leaves them out of the answer."""
+"""Prompt flow's own database: its connections, whose secrets SQLite leaves out of the answer, and its list of runs."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -22,6 +24,10 @@ SELECT c.connectionName, c.connectionType, f.key,
   coalesce(json_extract(f.value, '$.configValueType'), 'Secret') <> 'String'
 FROM connection AS c, json_each(c.customConfigs) AS f
 """
+_RUNS = (
+    "SELECT name, status, display_name, description, tags, properties, data, created_on, archived "
+    "FROM run_info ORDER BY created_on, name"
+)
 _NAMES = "SELECT connectionName, connectionType FROM connection ORDER BY connectionName"
 
 
@@ -41,6 +47,68 @@ class StoredConnection(Struct, frozen=True, kw_only=True):
     fields: tuple[StoredField, ...]
 
 
+class StoredRun(Struct, frozen=True, kw_only=True):
+    """One run as the database has it; ``properties`` say what it was made from."""
+
+    name: str
+    status: str
+    display_name: str
+    description: str
+    tags: dict[str, Any]
+    properties: dict[str, Any]
+    data: str
+    created_on: str
+    archived: bool
+
+
+def read_runs(path: Path) -> tuple[StoredRun, ...]:
+    """Return the runs of a `pf.sqlite`, the first made first; the file is opened for reading alone.
+
+    Raises:
+        NotFound: when there is no such file.
+        DataError: when it is no database of prompt flow.
+    """
+    with _opened(path) as database:
+        rows = database.execute(_RUNS).fetchall()
+    return tuple(
+        StoredRun(
+            name=name,
+            status=status or "",
+            display_name=display_name or "",
+            description=description or "",
+            tags=_mapping(tags),
+            properties=_mapping(properties),
+            data=data or "",
+            created_on=created_on or "",
+            archived=bool(archived),
+        )
+        for name, status, display_name, description, tags, properties, data, created_on, archived in rows
+    )
+
+
+def _mapping(text: str | None) -> dict[str, Any]:
+    try:
+        value: object = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Generator[sqlite3.Connection]:
+    if not path.is_file():
+        raise NotFound(
+            "prompt flow's database is not there",
+            where=str(path),
+            fix="name it, or a folder of YAML files, with --from",
+        )
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            yield database
+    except sqlite3.Error as error:
+        raise DataError(f"this is not prompt flow's database: {error}", where=str(path)) from error
+
+
 def read_stored(path: Path, secrets: Sequence[str]) -> tuple[StoredConnection, ...]:
     """Return the connections of a `pf.sqlite`, by name; the file is opened for reading alone.
 
@@ -52,21 +120,12 @@ def read_stored(path: Path, secrets: Sequence[str]) -> tuple[StoredConnection, .
         NotFound: when there is no such file.
         DataError: when it is no database of prompt flow.
     """
-    if not path.is_file():
-        raise NotFound(
-            "prompt flow's database is not there",
-            where=str(path),
-            fix="name it, or a folder of YAML files, with --from",
-        )
     marks = ", ".join(f":s{number}" for number in range(len(secrets)))
     values = {f"s{number}": name for number, name in enumerate(secrets)}
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            named = database.execute(_NAMES).fetchall()
-            # The marks are placeholders; the names themselves are bound.
-            rows = database.execute(_QUERY.format(secrets=marks), values).fetchall()
-    except sqlite3.Error as error:
-        raise DataError(f"this is not prompt flow's database: {error}", where=str(path)) from error
+    with _opened(path) as database:
+        named = database.execute(_NAMES).fetchall()
+        # The marks are placeholders; the names themselves are bound.
+        rows = database.execute(_QUERY.format(secrets=marks), values).fetchall()
     return tuple(
         StoredConnection(
             name=name,

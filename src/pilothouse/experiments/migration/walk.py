@@ -16,6 +16,8 @@ LEFT_OUT = frozenset({"__pycache__", "node_modules", ".git", ".hg", ".svn", ".ve
 _CACHE = re.compile(r"\..*_cache")
 _EXPERIMENT = re.compile(r"experiment(\.[A-Za-z0-9_-]+)?\.ya?ml")
 _REQUIREMENTS = re.compile(r"requirements[\w.-]*\.txt")
+_SCRIPT = re.compile(r"(?i)(.*\.(sh|bash|zsh|ps1|cmd|bat|mk|groovy|dockerfile))|makefile|jenkinsfile|dockerfile.*")
+_PIPELINES = frozenset({".github", ".azure-pipelines", ".azuredevops", ".pipelines", ".devcontainer"})
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 
 
@@ -25,8 +27,8 @@ class Found(Struct, frozen=True, kw_only=True):
     Attributes:
         path: Its full path.
         kind: What its name says: ``dag flow``, ``flex flow``, ``prompty``, ``experiment``, ``yaml``, ``python``,
-            ``template``, ``data``, ``requirements``, ``deployment``, ``dotenv``, ``hidden``, ``link``, ``folder``,
-            ``other``.
+            ``template``, ``data``, ``requirements``, ``pyproject``, ``script``, ``notebook``, ``deployment``,
+            ``dotenv``, ``hidden``, ``link``, ``folder``, ``other``.
     """
 
     path: Path
@@ -67,7 +69,12 @@ def _walk(folder: Path, *, hidden: bool = False) -> Iterator[Found]:
         if left_out:
             yield Found(path=path, kind="folder")
         else:
-            yield from _walk(path, hidden=hidden or path.name.startswith("."))
+            yield from _walk(path, hidden=hidden or _is_hidden(path))
+
+
+def _is_hidden(folder: Path) -> bool:
+    """Tell whether a folder holds what tools keep for themselves; pipelines stand in hidden ones, but people's own."""
+    return folder.name.startswith(".") and folder.name not in _PIPELINES
 
 
 def kind_of(path: Path) -> str:
@@ -84,12 +91,17 @@ def kind_of(path: Path) -> str:
         return "requirements"
     if name == "deployment_config.json":
         return "deployment"
+    if name == "pyproject.toml":
+        return "pyproject"
+    if _SCRIPT.fullmatch(name):
+        return "script"
     by_suffix = {
         **dict.fromkeys((".yaml", ".yml"), "yaml"),
         **dict.fromkeys((".jinja2", ".jinja", ".j2"), "template"),
         **dict.fromkeys(DATA, "data"),
         ".prompty": "prompty",
         ".py": "python",
+        ".ipynb": "notebook",
     }
     return by_suffix.get(suffix, "other")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, chdir
 
 from msgspec import Struct
 
@@ -21,6 +21,7 @@ from pilothouse.experiments.runs.isolation.processes import START_METHODS, Start
 from pilothouse.experiments.runs.isolation.types import Opening
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.types import Isolation, Run, RunSpec
+from pilothouse.flows.runner import FlowRunner
 
 _METHOD = "PF_BATCH_METHOD"
 _WORKERS = "PF_WORKER_COUNT"
@@ -45,26 +46,26 @@ class Choice(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def choose(spec: RunSpec, settings: RunSettings, environment: Environment, *, is_live: bool = False) -> Choice:
+def choose(spec: RunSpec, settings: RunSettings, environment: Environment, *, is_bound: bool = False) -> Choice:
     """Return where the rows of a run go: the run decides, then the project, then prompt flow's variables.
 
     Args:
         spec: The run.
         settings: The project's.
         environment: Where prompt flow's variables are.
-        is_live: Whether the flow is an object of this process, which no other process has.
+        is_bound: Whether the flow, or what runs it, is an object of this process, which no other process has.
 
     Raises:
         ConfigError: when one of those variables has no meaning, or processes are asked for that cannot be had.
     """
     method = _method(environment)
-    if is_live and spec.isolation == "process":
+    if is_bound and spec.isolation == "process":
         raise ConfigError(
             "a flow that is an object of this process cannot run in another",
             expected="isolation: none",
             fix="put the function into a file and name it as module:function",
         )
-    asked = "none" if is_live else spec.isolation or settings.isolation
+    asked = "none" if is_bound else spec.isolation or settings.isolation
     notes = ()
     if asked is None and method is not None:
         notes = (f"{_METHOD} asks for worker processes: rows run as with --isolation process",)
@@ -81,10 +82,12 @@ class Backends:
 
     Args:
         services: The project.
+        make: Gives the runner of a flow; called as `FlowRunner` is.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, make: Callable[..., FlowRunner] = FlowRunner) -> None:
         self._services = services
+        self._make = make
         self._settings = services.settings.section(RunSettings)
 
     def choose(self, plan: Plan) -> Choice:
@@ -93,8 +96,8 @@ class Backends:
         Raises:
             ConfigError: see `choose`.
         """
-        is_live = plan.flow.target is not None
-        return choose(plan.spec, self._settings, self._services.settings.environment, is_live=is_live)
+        is_bound = plan.flow.target is not None or self._make is not FlowRunner
+        return choose(plan.spec, self._settings, self._services.settings.environment, is_bound=is_bound)
 
     @asynccontextmanager
     async def open(self, run: Run, plan: Plan, cache: RunNodeCache | None, stop: Stop) -> AsyncGenerator[Backend]:
@@ -107,8 +110,10 @@ class Backends:
         services, settings, spec = self._services, self._settings, plan.spec
         choice = self.choose(plan)
         if choice.isolation == "none":
-            async with run_flow(services, run.name, plan.flow, spec, cache) as runner:
-                yield InProcess(runner, settings)
+            async with run_flow(services, run.name, plan.flow, spec, cache, self._make) as runner:
+                # Tools that open files by relative names find them, as in `flow test`.
+                with chdir(runner.folder):
+                    yield InProcess(runner, settings)
             return
         opening = Opening(
             root=services.root,

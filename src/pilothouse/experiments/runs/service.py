@@ -41,6 +41,7 @@ from pilothouse.experiments.runs.records import (
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
 from pilothouse.experiments.runs.types import FINISHED, Isolation, Run, RunRow, RunSpec
+from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.types import Flow
 from pilothouse.models.service import ModelService
@@ -86,6 +87,11 @@ class RunService(KeptRuns):
     @classmethod
     def build(cls, services: Services) -> Self:
         """Return the runs of a project."""
+        return cls.with_runners(services, FlowRunner)
+
+    @classmethod
+    def with_runners(cls, services: Services, make: Callable[..., FlowRunner]) -> Self:
+        """Return the runs of a project whose flows are run by what ``make`` gives; it is called as `FlowRunner` is."""
         store = RunStore(services.get(Database))
         folder = services.state / FOLDER
         models = services.get(ModelService)
@@ -109,7 +115,7 @@ class RunService(KeptRuns):
             tools=Tools(store=store, price=models.price, settings=settings, clock=services.clock),
             open_cache=open_cache,
             lineage=Lineage(services.get(RegistryService)),
-            backends=Backends(services),
+            backends=Backends(services, make),
             actor=services.get(Actor),
         )
 

@@ -23,8 +23,7 @@ def check_python(path: Path) -> Iterator[Finding]:
         _, _, line = (error.where or "").rpartition(":")
         yield change(error.message, "mend the file: no flow can import it", int(line) if line.isdigit() else None)
         return
-    for name, names, line in imports(module):
-        yield from _judge(name, names, line)
+    yield from judged(module)
     tools = find_tools(module)
     if len(tools) > 1:
         found = ", ".join(f"{tool.name} (line {tool.line})" for tool in tools)
@@ -33,6 +32,12 @@ def check_python(path: Path) -> Iterator[Finding]:
             "move all but one into files of their own: a node's source is a file with one tool",
             tools[1].line,
         )
+
+
+def judged(module: ast.Module) -> Iterator[Finding]:
+    """Yield what the imports of parsed code mean."""
+    for name, names, line in imports(module):
+        yield from _judge(name, names, line)
 
 
 def imports(module: ast.Module) -> Iterator[tuple[str, tuple[str, ...], int]]:

@@ -128,6 +128,19 @@ def check_deployment(path: Path) -> Iterator[Finding]:
         yield note("none of the deployments of the GenAIOps template stands in it")
 
 
+def check_azure_file(document: Document) -> Iterator[Finding]:
+    """Yield what becomes of an endpoint, deployment or job of Azure ML."""
+    schema = str(cast("dict[str, Any]", document.data).get("$schema", ""))
+    if "online" in schema.lower():
+        yield note(
+            "describes an endpoint of Azure ML: nothing here reads it",
+            document.line("$schema"),
+            "pilothouse flow build PATH writes a container that answers /score and /health as the endpoint did",
+        )
+    else:
+        yield note("describes something of Azure ML: nothing here reads it", document.line("$schema"))
+
+
 def check_environment_file(document: Document) -> Iterator[Finding]:
     """Yield a note for the template's `environment/env.yaml`."""
     yield note("names an Azure ML workspace for the template's pipelines: nothing here reads it")

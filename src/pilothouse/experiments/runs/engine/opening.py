@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from pilothouse.core.services import Services
@@ -26,7 +28,14 @@ def run_limits(services: Services, spec: RunSpec) -> FlowSettings:
     return replace(settings, line_timeout=spec.timeout or settings.line_timeout)
 
 
-def run_flow(services: Services, run: str, flow: Flow, spec: RunSpec, cache: NodeCache | None) -> FlowRunner:
+def run_flow(
+    services: Services,
+    run: str,
+    flow: Flow,
+    spec: RunSpec,
+    cache: NodeCache | None,
+    make: Callable[..., FlowRunner] = FlowRunner,
+) -> FlowRunner:
     """Return the runner of a flow for a run, not yet open.
 
     Args:
@@ -35,8 +44,9 @@ def run_flow(services: Services, run: str, flow: Flow, spec: RunSpec, cache: Nod
         flow: The flow, its variants chosen.
         spec: What was asked.
         cache: Answers in place of nodes.
+        make: Gives the runner; called as `FlowRunner` is.
     """
-    return FlowRunner(
+    return make(
         flow,
         models=services.get(ModelService),
         tracer=RunTracer(services.get(TracingService).tracer, run, spec),

@@ -137,6 +137,8 @@ class _Desk:
 
     def __enter__(self) -> _Desk:
         self.runner.open()
+        # Tools that open files by relative names find them; this process does nothing else.
+        os.chdir(self.runner.folder)
         return self
 
     def __exit__(self, *_: object) -> None:

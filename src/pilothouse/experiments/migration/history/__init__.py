@@ -1,0 +1,1 @@
+"""What prompt flow recorded of its runs, read as it is."""

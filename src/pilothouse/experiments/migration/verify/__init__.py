@@ -1,0 +1,1 @@
+"""A recorded run, run again here and compared row by row."""

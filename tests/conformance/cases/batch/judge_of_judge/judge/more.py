@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def more(y: int) -> int:
+    return y + 1

@@ -1,0 +1,8 @@
+import os
+
+from promptflow.core import tool
+
+
+@tool
+def say(text: str) -> str:
+    return f"{text} {os.environ['MARK']}"

@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def say(n: object) -> str:
+    return f"got {n}"
