@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pilothouse.core.errors import NotFound, nearest_hint
-from pilothouse.core.templates import template_files, write_new
+from pilothouse.core.storage.templates import template_files, write_new
 from pilothouse.core.terminal import console
 
 TEMPLATES = Path(__file__).parent / "templates"

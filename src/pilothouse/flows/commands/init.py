@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pilothouse.core.errors import Conflict, UserError
 from pilothouse.core.services import Services
-from pilothouse.core.templates import template_files, write_new
+from pilothouse.core.storage.templates import template_files, write_new
 from pilothouse.core.terminal import console
 from pilothouse.flows.commands.inputs import pair
 from pilothouse.flows.loader import DAG_FILES, FLEX_FILES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pilothouse.core.errors import Conflict, StorageError
-from pilothouse.core.templates import template_files, write_new
+from pilothouse.core.storage.templates import template_files, write_new
 
 
 def test_words_are_filled_in_and_an_empty_one_takes_its_line_along(tmp_path: Path) -> None:
