@@ -12,7 +12,7 @@ from pilothouse.core.errors import ConnectionFault, DataError, FlowError
 from pilothouse.flows.environment.references import missing_variable, resolved
 from pilothouse.flows.nodes.llm import Call, Caller, message_dict, rendered
 from pilothouse.flows.nodes.parameters import MODEL_NAMES, PARAMETERS
-from pilothouse.flows.nodes.work import Answer, Mode, ModelLookup, NodeContext, Work
+from pilothouse.flows.nodes.work import Answer, Bare, Mode, ModelLookup, NodeContext, Work
 from pilothouse.flows.prompts.templates import Template
 from pilothouse.flows.prompty.loader import expects_json
 from pilothouse.flows.types import Flow, LiteralValue, Node, Prompty
@@ -61,7 +61,7 @@ def open_prompty(node: Node, context: NodeContext) -> Work:
         return replace(call, request=replace(request, extra={**request.extra, **extra})) if extra else call
 
     async def send(call: Call) -> Answer:
-        response = await caller.respond(call)
+        response = await caller.respond(call, is_text=reader.gives_text)
         return caller.answer(reader.outputs(response), call, response)
 
     return Work(
@@ -72,6 +72,7 @@ def open_prompty(node: Node, context: NodeContext) -> Work:
         fingerprint=digest(["prompty", prompty.api, template.text, caller.identity, prompty.response, reader.keys]),
         cacheable=True,
         slots=slots,
+        streams=reader.gives_text and prompty.api == "chat" and not {"tools", "functions"} & parameters.keys(),
     )
 
 
@@ -153,13 +154,14 @@ class _Reader:
         self._is_json = expects_json(parameters)
         self._response = prompty.response
         self.keys = list(flow.outputs) if self._is_json else []
+        self.gives_text = not self._is_json and self._response != "all"
 
     def outputs(self, response: ChatResponse) -> dict[str, Any]:
         if self._response == "all":
             return _whole(response)
         if not self._is_json:
             message = response.message
-            return {"output": message_dict(message) if message.tool_calls or message.function_call else response.text}
+            return Bare(output=message_dict(message) if message.tool_calls or message.function_call else response.text)
         try:
             found: Any = json.loads(response.text)
         except (ValueError, RecursionError) as error:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pilothouse.flows.cache import CachedAnswer, NodeCache, cache_key, decode_answer, encode_answer
 from pilothouse.flows.nodes.python import read_out
-from pilothouse.flows.nodes.work import Answer, Mode, iterates
+from pilothouse.flows.nodes.work import Answer, Mode, iterates, iterates_async
 from pilothouse.flows.running.line import Line, TimeLimit
 from pilothouse.flows.running.plan import PlanNode
 from pilothouse.flows.running.threads import ToolThreads
@@ -135,7 +135,7 @@ class Scheduler:
 
 def _called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     output = function(**arguments)
-    return read_out(output) if iterates(output) else output
+    return read_out(output) if iterates(output) or iterates_async(output) else output
 
 
 def _run_chain(line: Line, head: PlanNode) -> tuple[int, ...]:
