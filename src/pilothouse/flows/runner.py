@@ -184,6 +184,12 @@ class FlowRunner:
         return self._ready.lines.is_sync
 
     @property
+    def may_stream(self) -> bool:
+        """Whether some output may come piece by piece; whether a function returns a generator, only its call shows."""
+        plan = self._ready.lines
+        return plan.streams or any(plan.nodes[place].work.runs_user_code for place in plan.taps)
+
+    @property
     def slots(self) -> int | None:
         """How many lines its models serve at once, more would only wait in line; None where no model says."""
         return min((work.slots for work in self._ready.works.values() if work.slots is not None), default=None)
@@ -214,12 +220,12 @@ class FlowRunner:
 
     # Lines
 
-    async def run_line(self, inputs: Mapping[str, Any], *, line_number: int = 0, repeat: int = 0) -> LineResult:
+    async def run_line(self, inputs: Mapping[str, Any], *, line_number: int | None = 0, repeat: int = 0) -> LineResult:
         """Run one line.
 
         Args:
             inputs: The flow's inputs by name; others are left aside.
-            line_number: 0-based; aggregation keeps this order.
+            line_number: 0-based; aggregation keeps this order; None for a line that is none of many.
             repeat: Number of the repetition: repeated lines do not share answers of the cache.
         """
         return await self._finish(self._attempt(inputs, line_number), repeat)
@@ -233,9 +239,7 @@ class FlowRunner:
         Args:
             inputs: The flow's inputs by name; others are left aside.
         """
-        return LineStream(
-            self._ready.lines, lambda listener: self._attempt(inputs, None, listener), self._finish
-        )
+        return LineStream(self._ready.lines, lambda listener: self._attempt(inputs, None, listener), self._finish)
 
     async def _finish(self, attempt: Attempt, repeat: int = 0) -> LineResult:
         if attempt.line is not None:

@@ -1,10 +1,11 @@
-"""Flows of the project: list, look at one, try it on an input."""
+"""Flows of the project: list, look at one, try it on an input, serve it."""
 
 from __future__ import annotations
 
 import click
 
 from pilothouse.flows.commands import listing
+from pilothouse.flows.commands.serve import serve
 from pilothouse.flows.commands.test import test
 
 
@@ -13,5 +14,5 @@ def flow() -> None:
     """Flows of the project: list, look at one, try it on an input."""
 
 
-for command in (listing.list_, listing.show, test):
+for command in (listing.list_, listing.show, test, serve):
     flow.add_command(command)

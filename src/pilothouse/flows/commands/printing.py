@@ -37,12 +37,14 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
 
 
-def print_line(line: LineResult) -> None:
-    """Print the outputs and nodes of a line."""
+def print_line(line: LineResult, but: str | None = None) -> None:
+    """Print the outputs and nodes of a line; ``but`` one output that has been printed as it came."""
     out = console()
     if line.line_number or line.status == "failed":
         out.print(Text(f"line {line.line_number}: {line.status}", style="bold"))
     for name, value in line.outputs.items():
+        if name == but:
+            continue
         out.print(Text(f"{name}: ", style="bold") + Text(as_text(value)), soft_wrap=True)
     out.print(table(None, _RESULT_COLUMNS, map(_result_row, line.nodes)))
     if line.trace_id:

@@ -9,18 +9,23 @@ from typing import Any
 
 import click
 
-from pilothouse.core.errors import DataError
+from pilothouse.core.errors import DataError, UserError
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import emit_json
+from pilothouse.flows.chat.conversation import Conversation, chat_ports, is_chat
+from pilothouse.flows.commands.chatting import converse, print_as_it_comes
 from pilothouse.flows.commands.inputs import check_rows, pair, read_rows
 from pilothouse.flows.commands.options import json_option, variant_option
 from pilothouse.flows.commands.printing import line_data, print_aggregation, print_line, print_notes, tell_node
+from pilothouse.flows.commands.serve import load_server
 from pilothouse.flows.dag.variants import parse_variant
 from pilothouse.flows.library import locate
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.nodes.opening import INIT
 from pilothouse.flows.project import project_runner
 from pilothouse.flows.runner import FlowRunner
+from pilothouse.flows.serving.types import Site
+from pilothouse.flows.settings import FlowSettings
 from pilothouse.models.service import ModelService
 
 
@@ -30,6 +35,8 @@ from pilothouse.models.service import ModelService
 @click.option("--inputs", multiple=True, metavar="KEY=VALUE|FILE", help="An input, or a .json or .jsonl file of them.")
 @click.option("--init", multiple=True, metavar="KEY=VALUE", help="An argument of the class of a flex flow.")
 @click.option("--node", help="Run this node alone; inputs are then named node.output or inputs.name.")
+@click.option("--interactive", is_flag=True, help="Talk with a chat flow; /exit, Ctrl-D or Ctrl-C ends it.")
+@click.option("--ui", is_flag=True, help="Open a page in the browser to try the flow on.")
 @variant_option
 @json_option
 @click.pass_obj
@@ -42,19 +49,38 @@ def test(
     node: str | None,
     variants: Sequence[str],
     as_json: bool,
+    interactive: bool,
+    ui: bool,
 ) -> None:
     """Run a flow, or one node of it, on one input and show what every node did."""
+    if ui + interactive + as_json + (node is not None) > 1:
+        raise UserError("--ui, --interactive, --node and --json exclude each other")
     tried = load_flow(locate(services.root, path))
     rows = read_rows([*inputs, *pairs])
     if node is None:
         check_rows(tried, rows)
     made_of = {INIT: dict(map(pair, init))} if init else None
     runner = project_runner(services, tried, variants=dict(map(parse_variant, variants)), connections=made_of)
+    if ui:
+        limits = services.settings.section(FlowSettings).serving
+        raise click.exceptions.Exit(load_server()(services, runner, limits, Site(port=0, is_opened=True)))
     # Tools that open files by relative names find them, as in prompt flow.
     with contextlib.chdir(tried.folder):
-        is_well = asyncio.run(_test(services, runner, rows, node, as_json=as_json))
+        if interactive:
+            is_well = _converse(services, runner, Conversation(tried, rows[0]))
+        else:
+            is_well = asyncio.run(_test(services, runner, rows, node, as_json=as_json))
     if not is_well:
         raise click.exceptions.Exit(1)
+
+
+def _converse(services: Services, runner: FlowRunner, conversation: Conversation) -> bool:
+    with asyncio.Runner() as loop:
+        try:
+            with contextlib.closing(runner.open()):
+                return converse(runner, conversation, loop)
+        finally:
+            loop.run(services.get(ModelService).aclose())
 
 
 async def _test(
@@ -64,7 +90,11 @@ async def _test(
         async with runner:
             if node is not None:
                 return tell_node(await runner.run_node(node, rows[0]), is_json=as_json)
-            lines = [await runner.run_line(row, line_number=number) for number, row in enumerate(rows)]
+            live = chat_ports(runner.flow).answer if len(rows) == 1 and not as_json and is_chat(runner.flow) else None
+            if live is not None:
+                lines = [await print_as_it_comes(runner, rows[0], live, live)]
+            else:
+                lines = [await runner.run_line(row, line_number=number) for number, row in enumerate(rows)]
             made = await runner.aggregate(lines) if runner.flow.has_aggregation else None
     finally:
         await services.get(ModelService).aclose()
@@ -76,7 +106,7 @@ async def _test(
         emit_json({"flow": runner.flow.name, "lines": found, "aggregation": made})
     else:
         for line in lines:
-            print_line(line)
+            print_line(line, but=live)
         if made is not None:
             print_aggregation(made)
         print_notes([*runner.flow.notes, *dict.fromkeys(note for line in lines for note in line.notes)])

@@ -78,6 +78,8 @@ class Line:
         self._recorder = recorder
         self._listener = listener
         self.is_bare = False
+        if listener is not None:
+            listener.begin(self._output)
 
     # Nodes
 
@@ -190,7 +192,7 @@ class Line:
         if error is not None:
             self.fail(error)
         elif self._listener is not None:
-            self._listener.settled(node.index, self._output)
+            self._listener.settled(node.index)
 
     def _interrupt(self, span: Span | None, error: ErrorInfo) -> None:
         self.stopped = True

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -41,6 +41,8 @@ class Piece(Struct, frozen=True):
 
 Event = Known | Piece
 
+T = TypeVar("T")
+
 
 class ListenerLeft(Exception):
     """Nobody listens any more."""
@@ -62,45 +64,59 @@ class Listener:
         self._more, self._room = asyncio.Event(), asyncio.Event()
         self._is_closed = self._has_ended = False
         self._taps = plan.taps
-        streamed = {name for names in plan.taps.values() for name in names}
-        self._specs = [spec for spec in plan.outputs if spec.name not in streamed]
+        streamed = {place for place in plan.taps if plan.nodes[place].work.streams}
+        # What may stream and does not is told with the others; what does leaves them with its first piece.
+        self._specs = [spec for spec in plan.outputs if spec.slot not in streamed]
         self._unsettled = {spec.slot for spec in self._specs if spec.slot is not None}
+        self._read: Callable[[OutputSpec], Any] = _nothing
 
     # For nodes
+
+    def begin(self, read: Callable[[OutputSpec], Any]) -> None:
+        """Begin to listen to a line; ``read`` gives an output of it whose node has run."""
+        self._read = read
+        self._tell_known()
 
     def tap(self, place: int) -> Tap | None:
         """Return the tap of a node; None where its output does not stream."""
         names = self._taps.get(place)
-        return None if names is None else _NodeTap(self, names)
+        return None if names is None else _NodeTap(self, place, names)
 
-    def settled(self, place: int, read: Callable[[OutputSpec], Any]) -> None:
-        """Note that a node has its output; the outputs beside the streams are told when all of them are known.
+    def settled(self, place: int) -> None:
+        """Note that a node has its output; the outputs beside the streams are told when all of them are known."""
+        self._soon(self._settle, place)
 
-        Args:
-            place: The node.
-            read: Gives an output.
-        """
-        if threading.get_ident() == self._thread:
-            self._settle(place, read)
-        else:
-            with suppress(RuntimeError):  # a loop that is closed hears nothing
-                self._loop.call_soon_threadsafe(self._settle, place, read)
+    def _settle(self, place: int) -> None:
+        if place in self._unsettled:
+            self._unsettled.discard(place)
+            self._tell_known()
 
-    def _settle(self, place: int, read: Callable[[OutputSpec], Any]) -> None:
-        self._unsettled.discard(place)
+    def streaming(self, place: int) -> None:
+        """Note that the output of a node comes in pieces."""
+        self._soon(self._stream, place)
+
+    def _stream(self, place: int) -> None:
+        if place in self._unsettled:
+            self._specs = [spec for spec in self._specs if spec.slot != place]
+            self._settle(place)
+
+    def _tell_known(self) -> None:
         if self._specs and not self._unsettled:
             specs, self._specs = self._specs, []
             # A reference that leads nowhere fails the line when it ends.
             with suppress(FlowError):
-                self.tell(Known({spec.name: read(spec) for spec in specs}))
+                self._add(Known({spec.name: self._read(spec) for spec in specs}))
 
     def tell(self, event: Event) -> None:
         """Add an event, from any thread, without waiting for room."""
+        self._soon(self._add, event)
+
+    def _soon(self, call: Callable[[T], None], argument: T) -> None:
         if threading.get_ident() == self._thread:
-            self._add(event)
+            call(argument)
         else:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._add, event)
+            with suppress(RuntimeError):  # a loop that is closed hears nothing
+                self._loop.call_soon_threadsafe(call, argument)
 
     def _add(self, event: Event) -> None:
         self._events.append(event)
@@ -155,20 +171,33 @@ class Listener:
         self._room.set()
 
 
+def _nothing(spec: OutputSpec) -> None:
+    """Stand in until there is a line."""
+
+
 class _NodeTap:
     """Gives the pieces of one node the names of the outputs that it is."""
 
-    def __init__(self, listener: Listener, names: tuple[str, ...]) -> None:
+    def __init__(self, listener: Listener, place: int, names: tuple[str, ...]) -> None:
         self._listener = listener
+        self._place = place
         self._names = names
+        self._is_first = True
+
+    def _begin(self) -> None:
+        if self._is_first:
+            self._is_first = False
+            self._listener.streaming(self._place)
 
     def known(self, outputs: Mapping[str, Any]) -> None:
         self._listener.tell(Known(dict(outputs)))
 
     async def put(self, piece: Any, output: str | None) -> None:
+        self._begin()
         for name in self._names or (output or _OUTPUT,):
             await self._listener.put(Piece(name, piece))
 
     def put_from_thread(self, piece: Any, output: str | None) -> None:
+        self._begin()
         for name in self._names or (output or _OUTPUT,):
             self._listener.put_from_thread(Piece(name, piece))

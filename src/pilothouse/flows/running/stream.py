@@ -48,6 +48,11 @@ class LineStream:
         return self._attempt.trace_id if self._attempt is not None else None
 
     @property
+    def is_done(self) -> bool:
+        """Whether the line has ended."""
+        return self._task is not None and self._task.done()
+
+    @property
     def result(self) -> LineResult:
         """What became of the line, its streams joined; there when the iteration has ended."""
         assert self._task is not None
