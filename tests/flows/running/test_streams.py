@@ -224,13 +224,14 @@ class Endless:
 
     def __init__(self) -> None:
         self.given = 0
+        self.more = ""
         self.closed = asyncio.Event()
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         try:
             while True:
                 self.given += 1
-                yield ChatChunk(text=f"{self.given} ")
+                yield ChatChunk(text=f"{self.given} {self.more}")
                 await asyncio.sleep(0)
         finally:
             self.closed.set()
