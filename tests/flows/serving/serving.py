@@ -85,7 +85,7 @@ async def served(
             app = FlowApp(
                 made, tracer=tracer, settings=limits, site=site or Site(), secrets=tuple(map(Secret, secrets))
             )
-            server = FlowServer(app, limits)
+            server = FlowServer(app, limits, lambda: None)
             running = asyncio.create_task(server.serve([listener]))
             try:
                 async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

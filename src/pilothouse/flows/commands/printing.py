@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +15,12 @@ from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult, NodeResult
 
 _RESULT_COLUMNS = ("node", "status", ">seconds", ">tokens in", ">tokens out", "model")
+
+
+def print_at_once() -> None:
+    """Write each line as it is printed, also into a pipe: what tools print must not wait for the end."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def line_data(line: LineResult) -> dict[str, Any]:

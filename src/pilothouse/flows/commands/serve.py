@@ -15,7 +15,7 @@ from pilothouse.core.errors import ConfigError, UserError
 from pilothouse.core.services import Services
 from pilothouse.flows.commands.inputs import pair
 from pilothouse.flows.commands.options import variant_option
-from pilothouse.flows.commands.printing import print_notes
+from pilothouse.flows.commands.printing import print_at_once, print_notes
 from pilothouse.flows.dag.variants import parse_variant
 from pilothouse.flows.library import locate
 from pilothouse.flows.loader import load_flow
@@ -84,6 +84,7 @@ def serve(
     PATH is the flow's folder, file or name. Without it PROMPTFLOW_PROJECT_PATH, or the current folder.
     """
     run = load_server()
+    print_at_once()
     variables = dict(map(pair, environment_variables))
     # Before the project is opened: its connections read them too.
     export(variables)

@@ -16,7 +16,14 @@ from pilothouse.flows.chat.conversation import Conversation, chat_ports, is_chat
 from pilothouse.flows.commands.chatting import converse, print_as_it_comes
 from pilothouse.flows.commands.inputs import check_rows, pair, read_rows
 from pilothouse.flows.commands.options import json_option, variant_option
-from pilothouse.flows.commands.printing import line_data, print_aggregation, print_line, print_notes, tell_node
+from pilothouse.flows.commands.printing import (
+    line_data,
+    print_aggregation,
+    print_at_once,
+    print_line,
+    print_notes,
+    tell_node,
+)
 from pilothouse.flows.commands.serve import load_server
 from pilothouse.flows.dag.variants import parse_variant
 from pilothouse.flows.library import locate
@@ -55,6 +62,7 @@ def test(
     """Run a flow, or one node of it, on one input and show what every node did."""
     if ui + interactive + as_json + (node is not None) > 1:
         raise UserError("--ui, --interactive, --node and --json exclude each other")
+    print_at_once()
     tried = load_flow(locate(services.root, path))
     rows = read_rows([*inputs, *pairs])
     if node is None:

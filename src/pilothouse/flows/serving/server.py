@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 import webbrowser
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
 
@@ -56,12 +56,15 @@ async def _serve(
         site=site,
         secrets=_secrets(models),
     )
-    server = FlowServer(app, settings)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    click.echo(f"{runner.flow.name} is served on {address} (Ctrl-C ends it)")
-    if site.is_opened:
-        webbrowser.open(address)
+
+    def announce() -> None:
+        click.echo(f"{runner.flow.name} is served on {address} (Ctrl-C ends it)")
+        if site.is_opened:
+            webbrowser.open(address)
+
+    server = FlowServer(app, settings, announce)
     try:
         await server.serve([listener])
     finally:
@@ -99,12 +102,13 @@ class FlowServer(uvicorn.Server):
     Args:
         app: The application.
         settings: The limits.
+        announce: Called when requests and signals are taken.
 
     Attributes:
         cut: Requests that were broken off.
     """
 
-    def __init__(self, app: FlowApp, settings: ServingSettings) -> None:
+    def __init__(self, app: FlowApp, settings: ServingSettings, announce: Callable[[], None]) -> None:
         protocol = type("Protocol", (PatientProtocol,), {"head_timeout": settings.head_timeout})
         super().__init__(
             uvicorn.Config(
@@ -123,6 +127,7 @@ class FlowServer(uvicorn.Server):
             )
         )
         self._flow_app = app
+        self._announce = announce
         self.cut = 0
 
     @contextlib.contextmanager
@@ -140,6 +145,11 @@ class FlowServer(uvicorn.Server):
         self._flow_app.is_draining = True
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets)
+        self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and wait for what is in flight."""
