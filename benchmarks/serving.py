@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40, help="frames of one answer")
     parser.add_argument("--pause", type=float, default=0.25, help="seconds between two frames")
     parser.add_argument("--promptflow-python", help="a Python with promptflow installed, to compare with")
+    parser.add_argument("--promptflow-path", default="", help="a folder with what it lacks, such as uvicorn")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement of that comparison")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON alone")
     parser.add_argument("--model-port", type=int, help=argparse.SUPPRESS)
@@ -239,7 +241,12 @@ async def compared(folder: Path, arguments: argparse.Namespace) -> dict[str, Any
     project(folder / "echo", ECHO, {"echo.py": TOOL})
     home = folder / "home"
     home.mkdir()
-    theirs = {"HOME": str(home), "PF_DISABLE_TRACING": "true", "PF_LOGGING_LEVEL": "ERROR"}
+    theirs = {
+        "PYTHONPATH": arguments.promptflow_path,
+        "HOME": str(home),
+        "PF_DISABLE_TRACING": "true",
+        "PF_LOGGING_LEVEL": "ERROR",
+    }
     command = [arguments.promptflow_python, "-m", "promptflow._cli._pf.entry", "flow", "serve"]
     found: dict[str, Any] = {}
     for name, engine in (("pilothouse", None), ("promptflow fastapi", "fastapi"), ("promptflow flask", "flask")):
@@ -257,11 +264,14 @@ async def compared(folder: Path, arguments: argparse.Namespace) -> dict[str, Any
             )
         try:
             found[name] = await rates(port, server, arguments.seconds)
+        except SystemExit as problem:
+            found[name] = {"error": str(problem)}
         finally:
             if engine is None:
                 server.kill()
             else:
-                os.killpg(server.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.killpg(server.pid, signal.SIGKILL)
             server.wait()
     return found
 

@@ -43,7 +43,8 @@ function controlFor(input) {
     return element("input", { type: "number", step, name: input.name, value: given ?? "" });
   }
   if (JSONS.has(input.type)) {
-    const value = given === null || given === undefined ? "" : JSON.stringify(given, null, 2);
+    const short = JSON.stringify(given) ?? "";
+    const value = given === null ? "" : short.length < 60 ? short : JSON.stringify(given, null, 2);
     const placeholder = input.type === "list" ? "[]" : "{}";
     return element("textarea", { className: "json", rows: 3, name: input.name, value, placeholder, spellcheck: false });
   }

@@ -148,7 +148,9 @@ function add(turn, outputs) {
 function slot(turn, name) {
   const node = element("div", { className: "value" });
   const named = name === chat?.answer || (facts.outputs.length <= 1 && !chat) ? [] : [element("div", { className: "name", textContent: name })];
-  turn.answer.append(...named, node);
+  // The answer stands above what comes beside it.
+  if (name === chat?.answer) turn.answer.prepend(node);
+  else turn.answer.append(...named, node);
   return node;
 }
 
