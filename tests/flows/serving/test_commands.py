@@ -217,3 +217,26 @@ def test_listening_to_everybody_without_a_key_is_a_warning(project: Path) -> Non
     process.send_signal(signal.SIGTERM)
     assert "there is no key; set one with --key-env" in " ".join(process.communicate(timeout=30)[1].split())
     assert process.returncode == 0
+
+
+def test_the_page_of_flow_test_is_opened(project: Path, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "pilothouse", "-C", str(project), "flow", "test", "drip", "--ui"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"BROWSER": str(browser)})
+    watch = threading.Timer(90, process.kill)
+    watch.start()
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+        assert found is not None
+        page = urllib.request.urlopen(found[0], timeout=60).read().decode()
+        assert "<title>drip</title>" in page
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert (tmp_path / "opened").read_text().strip() == found[0]
+    finally:
+        watch.cancel()
+        process.kill()
+        process.communicate()

@@ -207,3 +207,20 @@ def test_while_draining_health_says_so(echoing: Path) -> None:
             assert (status, body["status"]) == (503, "Draining")
 
     run(go())
+
+
+def test_a_defect_of_ours_is_told_and_does_not_end_the_server(echoing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    async def go() -> None:
+        async with served(echoing, site=Site(say=told.append)) as server:
+            broken = "pilothouse.flows.serving.score.flow_inputs"
+            with monkeypatch.context() as patch:
+                patch.setattr(broken, lambda flow, body: 1 / 0)
+                status, body, _ = await server.score({"text": "a"})
+            assert (status, body["error"]["code"]) == (500, "SystemError")
+            assert "division" not in str(body)
+            assert any("ZeroDivisionError" in text for text in told)
+            assert (await server.score({"text": "a"}))[0] == 200
+
+    run(go())

@@ -70,6 +70,8 @@ def test(
     made_of = {INIT: dict(map(pair, init))} if init else None
     runner = project_runner(services, tried, variants=dict(map(parse_variant, variants)), connections=made_of)
     if ui:
+        if any(rows):
+            raise UserError("--ui takes no inputs: the page asks for them")
         limits = services.settings.section(FlowSettings).serving
         raise click.exceptions.Exit(load_server()(services, runner, limits, Site(port=0, is_opened=True)))
     # Tools that open files by relative names find them, as in prompt flow.

@@ -6,6 +6,8 @@ import asyncio
 import inspect
 import typing
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from types import CoroutineType
 from typing import Any, cast
 
@@ -150,7 +152,17 @@ async def read_out_async(output: Any, name: str | None = None) -> Any:
     """
     if iterates_async(output):
         return Chunks(await read_async(output, name))
-    return await asyncio.to_thread(Chunks.of, output, name) if iterates(output) else output
+    if not iterates(output):
+        return output
+    # A thread of its own: pieces wait for whoever takes them, and one slow reader must not hold up others.
+    pool = ThreadPoolExecutor(1, "generator")
+    try:
+        context = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(
+            pool, lambda: context.run(lambda: Chunks.of(output, name))
+        )
+    finally:
+        pool.shutdown(wait=False)
 
 
 def literal_constants(node: Node, context: NodeContext, tool: Tool, names: set[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -79,7 +80,7 @@ class FlowApp:
                 Route("/version", self._version, methods=["GET"]),
                 Route("/swagger.json", self._swagger, methods=["GET"]),
             ],
-            exception_handlers={HTTPException: self._refused, Problem: self._problem},
+            exception_handlers={HTTPException: self._refused, Problem: self._problem, Exception: self._defect},
         )
         self._app: ASGIApp = app
 
@@ -181,6 +182,13 @@ class FlowApp:
 
     def _told(self, problem: Problem) -> Response:
         return json_response(problem.body(self._secrets), problem.status, problem.headers)
+
+    async def _defect(self, request: Request, error: Exception) -> Response:
+        if self._site.say is not None:
+            self._site.say("a defect in Pilothouse: " + "".join(traceback.format_exception(error)))
+        # The server gives the connection up behind it.
+        message = f"a defect in the server: {type(error).__name__}"
+        return self._told(Problem(500, message, headers={"connection": "close"}))
 
     async def _problem(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
