@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,19 @@ def test_a_piece_that_json_cannot_hold_ends_the_stream_with_an_error(project: Pr
             _, text, _ = await server.score({}, **STREAM)
             assert text.endswith("\n\n")
             assert "event: error" in text
+
+    run(go())
+
+
+def test_no_frame_waits_for_the_one_before_to_be_acknowledged(asking: Path) -> None:
+    async def go() -> None:
+        async with served(asking, models=FakeModels()) as server:
+            _, writer = await server.raw()
+            await server.until(lambda: bool(server.server.server_state.connections))
+            (connection,) = server.server.server_state.connections
+            found = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
 
     run(go())
 

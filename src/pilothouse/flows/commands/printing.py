@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 from rich.text import Text
@@ -19,8 +19,9 @@ _RESULT_COLUMNS = ("node", "status", ">seconds", ">tokens in", ">tokens out", "m
 
 def print_at_once() -> None:
     """Write each line as it is printed, also into a pipe: what tools print must not wait for the end."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+    out: object = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        cast("io.TextIOWrapper[Any]", out).reconfigure(line_buffering=True)
 
 
 def line_data(line: LineResult) -> dict[str, Any]:

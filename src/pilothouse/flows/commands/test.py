@@ -60,8 +60,8 @@ def test(
     ui: bool,
 ) -> None:
     """Run a flow, or one node of it, on one input and show what every node did."""
-    if ui + interactive + as_json + (node is not None) > 1:
-        raise UserError("--ui, --interactive, --node and --json exclude each other")
+    if (ui or interactive) and (ui + interactive + as_json + (node is not None)) > 1:
+        raise UserError("--ui and --interactive stand alone, without each other, --node and --json")
     print_at_once()
     tried = load_flow(locate(services.root, path))
     rows = read_rows([*inputs, *pairs])
