@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConnectionFault, NotFound
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.results import AggregationResult, LineResult
@@ -166,6 +167,7 @@ class FakeModels:
         self.connections.update(connections or {})
         self.missing: set[str] = set()
         self.places: int | None = None
+        self.environment = Environment({})
 
     def client(self, name: str) -> FakeClient:
         self.connection(name)

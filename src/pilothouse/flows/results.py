@@ -73,6 +73,7 @@ class LineResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
         cached_usage: Tokens that answers from the cache once cost.
         trace_id: Its trace, 32 hexadecimal digits; None when it was not recorded.
         notes: Warnings: what was bypassed, dropped or unusual.
+        is_bare: Whether a flex flow or prompty gave one value by itself, which stands in the outputs as ``output``.
     """
 
     line_number: int = 0
@@ -86,6 +87,7 @@ class LineResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cached_usage: Usage = Usage()
     trace_id: str | None = None
     notes: tuple[str, ...] = ()
+    is_bare: bool = False
 
     def node(self, name: str) -> NodeResult | None:
         """Return the result of one node."""

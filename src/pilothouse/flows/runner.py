@@ -36,9 +36,11 @@ from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult, N
 from pilothouse.flows.running.aggregation import aggregated_references, aggregation_inputs, completed_in_order
 from pilothouse.flows.running.attempt import Attempt
 from pilothouse.flows.running.hiding import every_form
+from pilothouse.flows.running.listening import Listener
 from pilothouse.flows.running.plan import Plan, aggregation_plan, line_plan
 from pilothouse.flows.running.scheduler import Scheduler, run_in_order
 from pilothouse.flows.running.single import single_node
+from pilothouse.flows.running.stream import LineStream
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.settings import FlowSettings
 from pilothouse.flows.types import Flow, Node
@@ -217,6 +219,12 @@ class FlowRunner:
         return self._ready.lines.is_sync
 
     @property
+    def may_stream(self) -> bool:
+        """Whether some output may come piece by piece; whether a function returns a generator, only its call shows."""
+        plan = self._ready.lines
+        return plan.streams or any(plan.nodes[place].work.runs_user_code for place in plan.taps)
+
+    @property
     def slots(self) -> int | None:
         """How many lines its models serve at once, more would only wait in line; None where no model says."""
         return min((work.slots for work in self._ready.works.values() if work.slots is not None), default=None)
@@ -247,15 +255,28 @@ class FlowRunner:
 
     # Lines
 
-    async def run_line(self, inputs: Mapping[str, Any], *, line_number: int = 0, repeat: int = 0) -> LineResult:
+    async def run_line(self, inputs: Mapping[str, Any], *, line_number: int | None = 0, repeat: int = 0) -> LineResult:
         """Run one line.
 
         Args:
             inputs: The flow's inputs by name; others are left aside.
-            line_number: 0-based; aggregation keeps this order.
+            line_number: 0-based; aggregation keeps this order; None for a line that is none of many.
             repeat: Number of the repetition: repeated lines do not share answers of the cache.
         """
-        attempt = self._attempt(inputs, line_number)
+        return await self._finish(self._attempt(inputs, line_number), repeat)
+
+    def stream_line(self, inputs: Mapping[str, Any]) -> LineStream:
+        """Run one line and hear its outputs as they come: pieces of those that stream, the others as they are known.
+
+        An output streams when it is a whole node that no other node reads, and the node is an llm node, a generator,
+        or a tool whose decorator names a `streaming_option_parameter`; or when a flex flow returns generators.
+
+        Args:
+            inputs: The flow's inputs by name; others are left aside.
+        """
+        return LineStream(self._ready.lines, lambda listener: self._attempt(inputs, None, listener), self._finish)
+
+    async def _finish(self, attempt: Attempt, repeat: int = 0) -> LineResult:
         if attempt.line is not None:
             with attempt.running() as line:
                 try:
@@ -278,9 +299,15 @@ class FlowRunner:
                     attempt.time_out(limit or 0.0)
         return attempt.line_result()
 
-    def _attempt(self, inputs: Mapping[str, Any], line_number: int) -> Attempt:
-        plan = self._ready.lines
-        return Attempt(plan, self._tracer, inputs or self._sample, line_number, capture=self.settings.capture)
+    def _attempt(self, inputs: Mapping[str, Any], line_number: int | None, listener: Listener | None = None) -> Attempt:
+        return Attempt(
+            self._ready.lines,
+            self._tracer,
+            inputs or self._sample,
+            line_number,
+            capture=self.settings.capture,
+            listener=listener,
+        )
 
     async def run_node(self, name: str, inputs: Mapping[str, Any]) -> NodeResult:
         """Run one node by itself.

@@ -48,7 +48,7 @@ _EXECUTABLE = "executable"
 @click.option("--force", is_flag=True, help="Replace an earlier build of this flow even where its files were changed.")
 @json_option
 @click.pass_obj
-def build(  # noqa: PLR0913, PLR0917 - each is an option of the command
+def build(
     services: Services,
     path: str,
     output: Path,

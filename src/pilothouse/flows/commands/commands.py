@@ -1,4 +1,4 @@
-"""Flows of the project: start one, look at it, check it, try it, build it."""
+"""Flows of the project: start one, look at it, check it, try it, serve it, build it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import click
 from pilothouse.flows.commands import listing
 from pilothouse.flows.commands.build import build
 from pilothouse.flows.commands.init import init
+from pilothouse.flows.commands.serve import serve
 from pilothouse.flows.commands.test import test
 from pilothouse.flows.commands.tools import tools
 from pilothouse.flows.commands.validate import validate
@@ -21,8 +22,8 @@ class _InOrder(click.Group):
 
 @click.group(cls=_InOrder)
 def flow() -> None:
-    """Flows of the project: start one, look at it, check it, try it, build it."""
+    """Flows of the project: start one, look at it, check it, try it, serve it, build it."""
 
 
-for command in (init, listing.list_, listing.show, validate, test, build, tools):
+for command in (init, listing.list_, listing.show, validate, test, serve, build, tools):
     flow.add_command(command)

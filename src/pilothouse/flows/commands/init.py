@@ -63,7 +63,7 @@ class _Wish(Struct, frozen=True, kw_only=True):
     help="Render this template for a parameter of the function, in a node of its own.",
 )
 @click.pass_obj
-def init(  # noqa: PLR0913, PLR0917 - each is an option of the command
+def init(
     services: Services,
     name: str | None,
     folder: str | None,

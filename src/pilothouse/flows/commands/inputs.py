@@ -39,7 +39,7 @@ def pair(text: str) -> tuple[str, str]:
     """
     key, equals, value = text.partition("=")
     if not equals:
-        raise UserError(f"'{text}' is not a pair", where="--init", expected="key=value")
+        raise UserError(f"'{text}' is not a pair", expected="key=value")
     return key, value
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 from rich.text import Text
@@ -13,6 +15,13 @@ from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult, NodeResult
 
 _RESULT_COLUMNS = ("node", "status", ">seconds", ">tokens in", ">tokens out", "model")
+
+
+def print_at_once() -> None:
+    """Write each line as it is printed, also into a pipe: what tools print must not wait for the end."""
+    out: object = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        cast("io.TextIOWrapper[Any]", out).reconfigure(line_buffering=True)
 
 
 def line_data(line: LineResult) -> dict[str, Any]:
@@ -37,12 +46,14 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
 
 
-def print_line(line: LineResult) -> None:
-    """Print the outputs and nodes of a line."""
+def print_line(line: LineResult, but: str | None = None) -> None:
+    """Print the outputs and nodes of a line; ``but`` one output that has been printed as it came."""
     out = console()
     if line.line_number or line.status == "failed":
         out.print(Text(f"line {line.line_number}: {line.status}", style="bold"))
     for name, value in line.outputs.items():
+        if name == but:
+            continue
         out.print(Text(f"{name}: ", style="bold") + Text(as_text(value)), soft_wrap=True)
     out.print(table(None, _RESULT_COLUMNS, map(_result_row, line.nodes)))
     if line.trace_id:

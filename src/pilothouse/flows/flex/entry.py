@@ -7,13 +7,15 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import FlowError, nearest_hint
 from pilothouse.flows.environment.references import resolved
 from pilothouse.flows.flex.annotations import read_annotation
 from pilothouse.flows.flex.configurations import CONFIGURATIONS, FROM_CONNECTION
 from pilothouse.flows.flex.live import is_function
-from pilothouse.flows.flex.outputs import Attributes, giving_outputs
+from pilothouse.flows.flex.outputs import Attributes, giving_outputs, streams
 from pilothouse.flows.flex.signature import AGGREGATE, module_file
 from pilothouse.flows.nodes.connections import IDENTITY, as_annotated, connection_types, find_connection
 from pilothouse.flows.nodes.faults import user_code_error
@@ -53,10 +55,12 @@ def open_flex(context: NodeContext, modules: FlowModules) -> dict[str, Work]:
     for node in flow.nodes:
         if node.aggregation:
             function = _aggregating(getattr(entry, AGGREGATE))
+            works[node.name] = python_work(node, context, function, identity=[*identity, node.name])
         else:
             # An instance is looked at through its method: only that says whether it is async or a generator.
-            function = giving_outputs(entry if is_function(entry) else entry.__call__)
-        works[node.name] = python_work(node, context, function, identity=[*identity, node.name])
+            called = entry if is_function(entry) else entry.__call__
+            work = python_work(node, context, giving_outputs(called), identity=[*identity, node.name])
+            works[node.name] = replace(work, streams=streams(called))
     return works
 
 

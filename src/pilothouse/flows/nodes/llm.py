@@ -20,8 +20,9 @@ from pilothouse.flows.nodes.work import Answer, Mode, ModelLookup, NodeContext, 
 from pilothouse.flows.prompts.images import Image
 from pilothouse.flows.prompts.roles import split_messages
 from pilothouse.flows.prompts.templates import Template
+from pilothouse.flows.streaming.taps import tap
 from pilothouse.flows.types import Api, Node
-from pilothouse.models.client import ModelClient, collect
+from pilothouse.models.client import ModelClient, StreamCollector, close_stream
 from pilothouse.models.types import ChatRequest, ChatResponse, CompletionRequest, Connection, Message, ToolCall
 
 # Fields of the request; every other parameter is put into its body as it is.
@@ -74,6 +75,7 @@ def open_llm(node: Node, context: NodeContext) -> Work:
         fingerprint=digest(["llm", node.api, template.text, caller.identity]),
         cacheable=True,
         slots=models.slots(name),
+        streams=node.api == "chat" and not {"tools", "functions"} & node.inputs.keys(),
     )
 
 
@@ -162,14 +164,30 @@ class Caller:
         fields, extra = _divide(self._parameters(inputs)[0], _COMPLETION_FIELDS)
         return Call(request=CompletionRequest(model=self.model(inputs), prompt=prompt, extra=extra, **fields))
 
-    async def respond(self, call: Call) -> ChatResponse:
-        """Send a request and wait for the whole response."""
+    async def respond(self, call: Call, *, is_text: bool = True) -> ChatResponse:
+        """Send a request and wait for the whole response; where its text is the output, a tap hears it as it comes."""
         request = call.request
         if isinstance(request, CompletionRequest):
             return await self._client.complete(request)
-        if call.stream:
-            return await collect(self._client.stream(request))
+        # What a model calls tools with is a message as a whole, not a text in pieces.
+        is_heard = is_text and tap.get() is not None and not (request.tools or request.functions)
+        if call.stream or is_heard:
+            return await self._streamed(request, is_heard=is_heard)
         return await self._client.chat(request)
+
+    async def _streamed(self, request: ChatRequest, *, is_heard: bool) -> ChatResponse:
+        listener = tap.get() if is_heard else None
+        collector = StreamCollector()
+        stream = self._client.stream(request)
+        try:
+            async for chunk in stream:
+                collector.add(chunk)
+                if listener is not None and chunk.text and chunk.index == 0:
+                    await listener.put(chunk.text, None)
+        finally:
+            # Who stops listening must not leave the model talking.
+            await close_stream(stream)
+        return collector.response()
 
     async def send(self, call: Call) -> Answer:
         """Send a request and return the answer as an llm node gives it."""

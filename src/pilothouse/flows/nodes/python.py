@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import typing
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from types import CoroutineType
 from typing import Any, cast
 
@@ -17,12 +20,16 @@ from pilothouse.flows.nodes.faults import user_code_error
 from pilothouse.flows.nodes.literals import CONVERTERS, kind_of, kind_of_text
 from pilothouse.flows.nodes.modules import FlowModules
 from pilothouse.flows.nodes.sources import read_tool
-from pilothouse.flows.nodes.work import Answer, Chunks, Mode, NodeContext, Work
+from pilothouse.flows.nodes.work import Answer, Chunks, Mode, NodeContext, Work, iterates, iterates_async
 from pilothouse.flows.prompts.images import load_image, load_images
+from pilothouse.flows.streaming.taps import read_async
+from pilothouse.flows.tool import ATTRIBUTE
 from pilothouse.flows.types import LiteralValue, Node
 from pilothouse.models.types import Connection
 
 Tool = Callable[..., Any]
+
+_THEIR_OPTION = "_streaming_option_parameter"
 
 
 def open_python(node: Node, context: NodeContext, modules: FlowModules) -> Work:
@@ -69,6 +76,8 @@ def python_work(node: Node, context: NodeContext, tool: Tool, *, identity: list[
     parameters = inspect.signature(tool).parameters.values()
     optional = frozenset(item.name for item in parameters if item.default is not inspect.Parameter.empty)
     fingerprint = digest([*identity, _printed(constants)])
+    option = _stream_option(tool)
+    streams = option is not None or inspect.isgeneratorfunction(tool) or inspect.isasyncgenfunction(tool)
     if inspect.iscoroutinefunction(tool) or inspect.isasyncgenfunction(tool):
         return Work(
             mode=Mode.LOOP,
@@ -79,6 +88,8 @@ def python_work(node: Node, context: NodeContext, tool: Tool, *, identity: list[
             fingerprint=fingerprint,
             runs_user_code=True,
             cacheable=node.enable_cache,
+            streams=streams,
+            stream_option=option,
         )
     return Work(
         mode=Mode.THREAD,
@@ -88,7 +99,16 @@ def python_work(node: Node, context: NodeContext, tool: Tool, *, identity: list[
         fingerprint=fingerprint,
         runs_user_code=True,
         cacheable=node.enable_cache,
+        streams=streams,
+        stream_option=option,
     )
+
+
+def _stream_option(tool: Tool) -> str | None:
+    """Return the parameter that makes a tool stream, as its decorator was told: ours, or that of prompt flow itself."""
+    info = getattr(tool, ATTRIBUTE, None)
+    found = info.streaming_option_parameter if info is not None else getattr(tool, _THEIR_OPTION, None)
+    return found if found in inspect.signature(tool).parameters else None
 
 
 def _unchanged(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -99,18 +119,18 @@ def _sender(tool: Tool) -> Callable[[dict[str, Any]], Awaitable[Answer]]:
     if inspect.isasyncgenfunction(tool):
 
         async def gather(inputs: dict[str, Any]) -> Answer:
-            return Answer(output=Chunks([item async for item in tool(**inputs)]))
+            return Answer(output=Chunks(await read_async(tool(**inputs))))
 
         return gather
 
     async def send(inputs: dict[str, Any]) -> Answer:
-        return Answer(output=await tool(**inputs))
+        return Answer(output=await read_out_async(await tool(**inputs)))
 
     return send
 
 
 def read_out(output: Any) -> Any:
-    """Return a sync tool's output; an iterator is read to its end.
+    """Return a sync tool's output; an iterator is read to its end, an async one on a loop of its own.
 
     Raises:
         FlowError: for a coroutine, which nobody would wait for.
@@ -118,7 +138,31 @@ def read_out(output: Any) -> Any:
     if isinstance(output, CoroutineType):
         cast("CoroutineType[Any, Any, Any]", output).close()
         raise FlowError("the tool returned a coroutine", fix="write `async def` for the tool itself")
+    if iterates_async(output):
+        return Chunks(asyncio.run(read_async(output)))
     return Chunks.of(output)
+
+
+async def read_out_async(output: Any, name: str | None = None) -> Any:
+    """Return what an async tool returned; a generator is read to its end, a sync one in a thread.
+
+    Args:
+        output: What was returned.
+        name: The output that it stands for, where the tool gives several.
+    """
+    if iterates_async(output):
+        return Chunks(await read_async(output, name))
+    if not iterates(output):
+        return output
+    # A thread of its own: pieces wait for whoever takes them, and one slow reader must not hold up others.
+    pool = ThreadPoolExecutor(1, "generator")
+    try:
+        context = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(
+            pool, lambda: context.run(lambda: Chunks.of(output, name))
+        )
+    finally:
+        pool.shutdown(wait=False)
 
 
 def literal_constants(node: Node, context: NodeContext, tool: Tool, names: set[str]) -> dict[str, Any]:

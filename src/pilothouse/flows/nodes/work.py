@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from pilothouse.core.environment import Environment
 from pilothouse.flows.settings import FlowSettings
+from pilothouse.flows.streaming.taps import read
 from pilothouse.flows.types import Flow
 from pilothouse.models.client import ModelClient
 from pilothouse.models.secret import Secret
@@ -72,13 +73,17 @@ class Chunks(tuple[Any, ...]):
     __slots__ = ()
 
     @classmethod
-    def of(cls, items: Iterable[Any]) -> Chunks:
-        """Read a generator to its end."""
-        return cls(items)
+    def of(cls, items: Iterable[Any], output: str | None = None) -> Chunks:
+        """Read a generator to its end; ``output`` is the output that it stands for, where a node gives several."""
+        return cls(read(items, output))
 
     def joined(self) -> str:
         """Return the items as one text."""
         return "".join(map(str, self))
+
+
+class Bare(dict[str, Any]):
+    """Outputs of a flow that gave one value by itself, which stands under ``output``."""
 
 
 class Work(Struct, frozen=True, kw_only=True):
@@ -95,6 +100,8 @@ class Work(Struct, frozen=True, kw_only=True):
         runs_user_code: Whether what it raises is the user's.
         cacheable: Whether a node cache may answer in its place.
         slots: How many lines its model serves at once; None where nobody says.
+        streams: Whether it is known to give its output piece by piece to whoever listens.
+        stream_option: The parameter that asks it to.
     """
 
     mode: Mode
@@ -107,6 +114,8 @@ class Work(Struct, frozen=True, kw_only=True):
     runs_user_code: bool = False
     cacheable: bool = False
     slots: int | None = None
+    streams: bool = False
+    stream_option: str | None = None
 
 
 class NodeContext(Struct, frozen=True, kw_only=True):
@@ -134,3 +143,8 @@ class NodeContext(Struct, frozen=True, kw_only=True):
 def iterates(value: Any) -> bool:
     """Return whether an output is a generator or another one-way iterator, to be read to its end."""
     return isinstance(value, Iterator)
+
+
+def iterates_async(value: Any) -> bool:
+    """Return whether an output is an async generator, to be read to its end."""
+    return isinstance(value, AsyncIterator)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from pilothouse.core.errors import DataError
 from pilothouse.flows.nodes.llm import message_dict
+from pilothouse.flows.nodes.work import Bare
 from pilothouse.flows.types import Flow, Prompty
 from pilothouse.models.types import ChatResponse
 
@@ -22,12 +23,14 @@ class Reader:
 
     Attributes:
         keys: The outputs that an answer in JSON is limited to; empty for all of it.
+        gives_text: Whether the answer's text is the output as it is.
     """
 
     def __init__(self, flow: Flow, prompty: Prompty, parameters: dict[str, Any]) -> None:
         self._is_json = prompty.structured or expects_json(parameters)
         self._response = prompty.response
         self.keys = list(flow.outputs) if self._is_json else []
+        self.gives_text = not self._is_json and self._response != "all"
 
     def outputs(self, response: ChatResponse) -> dict[str, Any]:
         """Return the outputs.
@@ -39,9 +42,9 @@ class Reader:
         if self._response == "all":
             return _whole(response)
         if message.tool_calls or message.function_call:
-            return {"output": message_dict(message)}
+            return Bare(output=message_dict(message))
         if not self._is_json:
-            return {"output": response.text or message.refusal or ""}
+            return Bare(output=response.text or message.refusal or "")
         try:
             found: Any = json.loads(response.text)
         except (ValueError, RecursionError) as error:

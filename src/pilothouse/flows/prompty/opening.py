@@ -73,7 +73,7 @@ def open_prompty(node: Node, context: NodeContext, *, agentic: bool = True) -> W
     async def send(prepared: Call | BoundCall) -> Answer:
         is_bound = isinstance(prepared, BoundCall)
         call = prepared.call if is_bound else prepared
-        response = await (talk.respond(prepared) if is_bound else caller.respond(call))
+        response = await (talk.respond(prepared) if is_bound else caller.respond(call, is_text=reader.gives_text))
         return caller.answer(reader.outputs(response), call, response)
 
     parts = ["prompty", prompty.dialect, prompty.api, prompty.template, prompty.format, prompty.guarded]
@@ -86,6 +86,7 @@ def open_prompty(node: Node, context: NodeContext, *, agentic: bool = True) -> W
         fingerprint=digest([*parts, caller.identity, prompty.response, reader.keys, tooling]),
         cacheable=True,
         slots=slots,
+        streams=reader.gives_text and prompty.api == "chat" and not {"tools", "functions"} & parameters.keys(),
     )
 
 

@@ -16,8 +16,10 @@ from pilothouse.flows.recording import MetricSink, Sink, sink
 from pilothouse.flows.results import AggregationResult, ErrorInfo, LineResult
 from pilothouse.flows.running.hiding import hidden
 from pilothouse.flows.running.line import Line
+from pilothouse.flows.running.listening import Listener
 from pilothouse.flows.running.plan import Plan
 from pilothouse.flows.running.spans import Recorder
+from pilothouse.flows.streaming.taps import tap
 from pilothouse.tracing import conventions
 
 
@@ -36,10 +38,11 @@ class Attempt:
         plan: Plan,
         tracer: Tracer,
         inputs: Mapping[str, Any],
-        line_number: int,
+        line_number: int | None,
         *,
         capture: bool,
         values: dict[str, Any] | None = None,
+        listener: Listener | None = None,
     ) -> None:
         """Begin.
 
@@ -47,13 +50,16 @@ class Attempt:
             plan: What is run.
             tracer: Makes the spans.
             inputs: The flow's inputs as given.
-            line_number: 0-based.
+            line_number: 0-based; None for a line that is none of many.
             capture: Whether inputs and outputs are written into spans.
             values: What the nodes read, when it is known already; then ``inputs`` are not looked at.
+            listener: Who hears the outputs as they come.
         """
         self.began = perf_counter()
-        self._line_number = line_number
-        attributes = {**plan.attributes, conventions.LINE_NUMBER: line_number}
+        self._line_number = line_number or 0
+        attributes: dict[str, Any] = dict(plan.attributes)
+        if line_number is not None:
+            attributes[conventions.LINE_NUMBER] = line_number
         self._recorder = Recorder(tracer, plan.span_name, attributes, capture=capture, secrets=plan.secrets)
         self._error: ErrorInfo | None = None
         self._inputs: dict[str, Any] = {}
@@ -65,10 +71,15 @@ class Attempt:
             self._inputs = dict(inputs)
             self._error = own_fault(error)
         except RecursionError:
-            self._error = ErrorInfo(type="DataError", message=f"an input of line {line_number} is nested too deep")
+            self._error = ErrorInfo(type="DataError", message="an input is nested too deep")
         else:
-            self.line = Line(plan, values, self._recorder)
+            self.line = Line(plan, values, self._recorder, listener)
             self._recorder.inputs(values)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace of the line, while it runs too; None when it is not recorded."""
+        return self._recorder.trace_id
 
     @contextmanager
     def running(self, metrics: MetricSink | None = None) -> Generator[Line]:
@@ -77,6 +88,8 @@ class Attempt:
         assert line is not None
         target: Sink = metrics or line
         token = sink.set(target)
+        # A flow that a tool runs does not speak for the flow around it.
+        unheard = tap.set(None)
         parent = attach(self._recorder.context) if self._recorder.is_parent else None
         try:
             yield line
@@ -87,6 +100,7 @@ class Attempt:
         finally:
             if parent is not None:
                 detach(parent)
+            tap.reset(unheard)
             sink.reset(token)
 
     def time_out(self, limit: float) -> None:
@@ -126,6 +140,7 @@ class Attempt:
             cached_usage=cached,
             trace_id=self._recorder.trace_id,
             notes=tuple(line.notes),
+            is_bare=line.is_bare,
         )
 
     def aggregation_result(self, metrics: MetricSink, lines: int) -> AggregationResult:

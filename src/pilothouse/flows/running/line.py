@@ -18,13 +18,15 @@ from pilothouse.core.errors import FlowError, PilothouseError
 from pilothouse.flows.dag.references import follow
 from pilothouse.flows.nodes.faults import own_fault, text_of, user_fault
 from pilothouse.flows.nodes.python import read_out
-from pilothouse.flows.nodes.work import Answer, Chunks, iterates
+from pilothouse.flows.nodes.work import Answer, Bare, Chunks, iterates, iterates_async
 from pilothouse.flows.prompts.images import Image, plain
 from pilothouse.flows.prompts.shield import PromptText
 from pilothouse.flows.results import ErrorInfo, NodeResult, NodeStatus
 from pilothouse.flows.running.hiding import hidden
+from pilothouse.flows.running.listening import Listener
 from pilothouse.flows.running.plan import OutputSpec, Plan, PlanNode
 from pilothouse.flows.running.spans import Recorder, span_id
+from pilothouse.flows.streaming.taps import tap
 from pilothouse.flows.types import LiteralValue
 from pilothouse.models.secret import Secret
 from pilothouse.models.types import Usage
@@ -54,14 +56,17 @@ class Line:
         notes: Warnings.
         error: The first failure.
         stopped: Set to let no further node begin.
+        is_bare: Whether the outputs are one value that the flow gave by itself.
     """
 
     __slots__ = (
-        *("_begun", "_recorder", "bypassed", "error", "inputs"),
+        *("_begun", "_listener", "_recorder", "bypassed", "error", "inputs", "is_bare"),
         *("notes", "outputs", "plan", "results", "stopped"),
     )
 
-    def __init__(self, plan: Plan, inputs: dict[str, Any], recorder: Recorder) -> None:
+    def __init__(
+        self, plan: Plan, inputs: dict[str, Any], recorder: Recorder, listener: Listener | None = None
+    ) -> None:
         count = len(plan.nodes)
         self.plan = plan
         self.inputs = inputs
@@ -73,6 +78,10 @@ class Line:
         self.stopped = False
         self._begun: dict[int, float] = {}
         self._recorder = recorder
+        self._listener = listener
+        self.is_bare = False
+        if listener is not None:
+            listener.begin(self._output)
 
     # Nodes
 
@@ -90,13 +99,16 @@ class Line:
         output: Any = None
         error: ErrorInfo | None = None
         in_tool = False
+        heard = tap.set(self._listener.tap(node.index)) if self._listener is not None else None
         try:
             arguments = self.arguments(node)
             if span is not None:
                 self._recorder.begin(span, arguments)
             in_tool = work.runs_user_code
             output = cast("Callable[..., Any]", work.function)(**arguments)
-            if type(output) not in _DIRECT and (iterates(output) or isinstance(output, CoroutineType)):
+            if type(output) not in _DIRECT and (
+                iterates(output) or iterates_async(output) or isinstance(output, CoroutineType)
+            ):
                 output = read_out(output)
         except BaseException as problem:
             error = _fault(problem, node, in_tool, self.plan.secrets)
@@ -105,6 +117,8 @@ class Line:
                 self._interrupt(span, error)
                 raise
         finally:
+            if heard is not None:
+                tap.reset(heard)
             if token is not None:
                 detach(token)
         self._record(node, "failed" if error else "completed", started, tick, span, output=output, error=error)
@@ -125,6 +139,7 @@ class Line:
         answer, is_cached = Answer(output=None), False
         error: ErrorInfo | None = None
         in_tool = False
+        heard = tap.set(self._listener.tap(node.index)) if self._listener is not None else None
         try:
             arguments = self.arguments(node)
             if span is not None:
@@ -138,6 +153,8 @@ class Line:
                 self._interrupt(span, error)
                 raise
         finally:
+            if heard is not None:
+                tap.reset(heard)
             if token is not None:
                 detach(token)
         status: NodeStatus = "failed" if error else "cached" if is_cached else "completed"
@@ -178,6 +195,8 @@ class Line:
             self._recorder.finish(span, status, shown, error)
         if error is not None:
             self.fail(error)
+        elif self._listener is not None:
+            self._listener.settled(node.index)
 
     def _interrupt(self, span: Span | None, error: ErrorInfo) -> None:
         self.stopped = True
@@ -218,6 +237,9 @@ class Line:
             elif type(value) is Chunks:
                 value = iter(value)
             arguments[item.parameter] = value
+        option = node.work.stream_option
+        if option is not None and node.index in self.plan.taps:
+            arguments[option] = self._listener is not None
         return arguments
 
     def bypasses(self, node: PlanNode) -> bool:
@@ -262,6 +284,7 @@ class Line:
         return {spec.name: self._output(spec) for spec in self.plan.outputs}
 
     def _all_outputs(self) -> dict[str, Any]:
+        self.is_bare = type(self.outputs[0]) is Bare
         found: dict[str, Any] = recorded(self.outputs[0])
         for name in self.plan.promised:
             if name not in found:
@@ -275,7 +298,9 @@ class Line:
         if spec.slot is None:
             return recorded(self.inputs[value.name])
         if self.bypassed[spec.slot]:
-            self.notes.append(f"the output '{spec.name}' is null: node '{value.name}' was bypassed")
+            note = f"the output '{spec.name}' is null: node '{value.name}' was bypassed"
+            if note not in self.notes:
+                self.notes.append(note)
             return None
         found = self.outputs[spec.slot]
         if value.path:

@@ -109,6 +109,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         can_bypass: Whether some node has an activate condition.
         has_images: Whether images may be among the values.
         is_serial: Whether never more than one node is ready.
+        taps: Places of the nodes whose output may stream, with the outputs that each one is; none are named where a
+            line's outputs are what its first node gives.
         attributes: Attributes of a line's span that never change.
         secrets: What must not stand in any record: the secrets of connections that its tools were given.
     """
@@ -124,6 +126,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     can_bypass: bool
     has_images: bool
     is_serial: bool
+    taps: dict[int, tuple[str, ...]] = {}
     attributes: dict[str, str]
     secrets: tuple[Secret, ...] = ()
 
@@ -132,7 +135,12 @@ class Plan(Struct, frozen=True, kw_only=True):
         """Whether a line can be run from start to end in one thread without waiting for anything."""
         return self.is_serial and all(node.is_threaded or node.work.mode is Mode.INLINE for node in self.nodes)
 
-    def read_inputs(self, given: Mapping[str, Any], line_number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    @property
+    def streams(self) -> bool:
+        """Whether some output is certain to come piece by piece where somebody listens."""
+        return any(self.nodes[place].work.streams for place in self.taps)
+
+    def read_inputs(self, given: Mapping[str, Any], line_number: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the declared inputs, as nodes get them and as they are recorded.
 
         Raises:
@@ -148,7 +156,8 @@ class Plan(Struct, frozen=True, kw_only=True):
                 value = deepcopy(spec.default)
             else:
                 raise DataError(
-                    f"line {line_number} has no value for the input '{spec.name}'",
+                    f"{'there is' if line_number is None else f'line {line_number} has'} no value for the input "
+                    f"'{spec.name}'",
                     expected=f"a value of the type {spec.type}, or a default in the flow",
                 )
             if type(value) is not spec.exact and spec.convert is not None:
@@ -164,12 +173,13 @@ class Plan(Struct, frozen=True, kw_only=True):
         }
 
 
-def _converted(spec: InputSpec, value: Any, line_number: int) -> Any:
+def _converted(spec: InputSpec, value: Any, line_number: int | None) -> Any:
     try:
         return spec.convert(value) if spec.convert is not None else value
     except (ValueError, TypeError, OverflowError) as error:
+        place = "" if line_number is None else f" of line {line_number}"
         raise DataError(
-            f"the input '{spec.name}' of line {line_number} is {_short(value)}, which is not of the type {spec.type}",
+            f"the input '{spec.name}'{place} is {_short(value)}, which is not of the type {spec.type}",
             expected=f"a value of the type {spec.type}",
         ) from error
 
@@ -220,6 +230,7 @@ def _plan(flow: Flow, nodes: Sequence[Node], works: Mapping[str, Work], alone: b
         can_bypass=any(node.activate is not None for node in nodes),
         has_images=flow.message_format != "basic" or any(item.type == "image" for item in flow.inputs.values()),
         is_serial=_is_serial(needs),
+        taps=_taps(flow, slots),
         attributes=attributes,
     )
 
@@ -290,6 +301,21 @@ def _output(name: str, output: FlowOutput, slots: Mapping[str, int]) -> OutputSp
     value = output.reference
     slot = slots.get(value.name) if isinstance(value, Reference) and value.source == "node" else None
     return OutputSpec(name=name, value=value, slot=slot)
+
+
+def _taps(flow: Flow, slots: Mapping[str, int]) -> dict[int, tuple[str, ...]]:
+    """Find what may stream: a node that outputs read as a whole, and that no other node reads."""
+    if flow.gives_all:
+        return {0: ()} if slots else {}
+    read = {item.name for node in flow.nodes for item in node.references if item.source == "node"}
+    found: dict[int, tuple[str, ...]] = {}
+    for name, output in flow.outputs.items():
+        value = output.reference
+        if isinstance(value, Reference) and value.source == "node" and not value.path and value.name not in read:
+            slot = slots.get(value.name)
+            if slot is not None:
+                found[slot] = (*found.get(slot, ()), name)
+    return found
 
 
 def _is_serial(needs: Sequence[tuple[int, ...]]) -> bool:

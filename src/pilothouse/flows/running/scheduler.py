@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pilothouse.flows.cache import CachedAnswer, NodeCache, cache_key, decode_answer, encode_answer
 from pilothouse.flows.nodes.python import read_out
-from pilothouse.flows.nodes.work import Answer, Mode, iterates
+from pilothouse.flows.nodes.work import Answer, Bare, Mode, iterates, iterates_async
 from pilothouse.flows.running.line import Line, TimeLimit
 from pilothouse.flows.running.plan import PlanNode
 from pilothouse.flows.running.threads import ToolThreads
@@ -121,8 +121,10 @@ class Scheduler:
                 True,
             )
         answer = await self._send(node, prepared)
+        # A cached answer is as good as a new one but for the class of its mapping, which only a server looks at.
+        output = dict(answer.output) if type(answer.output) is Bare else answer.output
         kept = encode_answer(
-            CachedAnswer(output=answer.output, usage=answer.usage, provider=answer.provider, model=answer.model)
+            CachedAnswer(output=output, usage=answer.usage, provider=answer.provider, model=answer.model)
         )
         if kept is not None:
             await self._cache.put(key, kept)
@@ -137,7 +139,7 @@ class Scheduler:
 
 def _called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     output = function(**arguments)
-    return read_out(output) if iterates(output) else output
+    return read_out(output) if iterates(output) or iterates_async(output) else output
 
 
 def _run_chain(line: Line, head: PlanNode) -> Ran:

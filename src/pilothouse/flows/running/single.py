@@ -39,7 +39,7 @@ def single_node(flow: Flow, plans: Sequence[Plan], name: str, given: Mapping[str
         chain=(),
     )
     values = {key: _value(flow, node, key, value, given) for key, value in references.items()}
-    return replace(plan, nodes=(alone,), roots=(0,), outputs=(), gives_all=False, can_bypass=False), values
+    return replace(plan, nodes=(alone,), roots=(0,), outputs=(), gives_all=False, can_bypass=False, taps={}), values
 
 
 def _value(flow: Flow, node: Node, key: str, reference: Reference, given: Mapping[str, Any]) -> Any:

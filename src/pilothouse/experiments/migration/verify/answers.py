@@ -130,7 +130,7 @@ class ReplayRunner(FlowRunner):
         super().__init__(flow, **given)
         self._answers = answers
 
-    async def run_line(self, inputs: Mapping[str, Any], *, line_number: int = 0, repeat: int = 0) -> LineResult:
+    async def run_line(self, inputs: Mapping[str, Any], *, line_number: int | None = 0, repeat: int = 0) -> LineResult:
         """Run one line; see `FlowRunner`."""
         token = _LINE.set(line_number)
         try:

@@ -77,6 +77,7 @@ def create(services: Services, as_json: bool, stream: bool, force: bool, **given
     ended = watch(
         services,
         lambda stop, show: runs.execute(spec, resume_from=resumed, force=force, stop=stop, on_progress=show),
+        prints_aside=as_json,
     )
     return finish(runs, ended, as_json=as_json)
 

@@ -36,4 +36,4 @@ def resume(services: Services, ref: str, as_json: bool, **how: Any) -> int:
     def work(stop: Stop, show: OnProgress) -> Coroutine[Any, Any, Run]:
         return runs.resume(ref, stop=stop, on_progress=show, **how)
 
-    return finish(runs, watch(services, work), as_json=as_json)
+    return finish(runs, watch(services, work, prints_aside=as_json), as_json=as_json)

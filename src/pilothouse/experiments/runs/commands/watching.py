@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import click
@@ -24,8 +25,11 @@ Work = Callable[[Stop, OnProgress], Coroutine[Any, Any, Run]]
 LINE_EVERY = 5.0
 
 
-def watch(services: Services, work: Work) -> Run:
-    """Run ``work`` with live progress; Ctrl-C ends it tidily, a second Ctrl-C at once."""
+def watch(services: Services, work: Work, *, prints_aside: bool = False) -> Run:
+    """Run ``work`` with live progress; Ctrl-C ends it tidily, a second Ctrl-C at once.
+
+    With ``prints_aside`` what tools print goes to standard error, so that JSON stays JSON.
+    """
 
     def tell(is_urgent: bool) -> None:
         text = "stopping at once" if is_urgent else "stopping: rows in flight may finish; Ctrl-C again stops at once"
@@ -39,7 +43,8 @@ def watch(services: Services, work: Work) -> Run:
         finally:
             await services.get(ModelService).aclose()
 
-    with display() as show:
+    aside = redirect_stdout(sys.stderr) if prints_aside else nullcontext()
+    with display() as show, aside:
         return asyncio.run(go(show))
 
 

@@ -1,0 +1,1 @@
+"""How the pieces of a streaming output leave a node while it still runs."""
