@@ -185,7 +185,7 @@ def test_aggregate_is_aligned_whatever_order_lines_come_in(flex: Flex) -> None:
 
 
 def test_an_async_aggregate_is_waited_for(flex: Flex) -> None:
-    code = "class run:\n    def __call__(self): return 1\n    async def __aggregate__(self, lines): return {'n': len(lines), 'last': lines[-1].output}"
+    code = "class run:\n    def __call__(self): return 1\n    async def __aggregate__(self, lines): return {'n': len(lines), 'last': lines[-1]}"
     assert aggregate(flex(code), [{}, {}]).metrics == {"n": 2.0, "last": 1.0}
 
 

@@ -27,7 +27,7 @@ SCALE = """
     class Scale:
         def __init__(self, by: int = 2): self.by = by
         def __call__(self, x: int) -> int: return self.by * x
-        def __aggregate__(self, lines): return {"sum": sum(line.output for line in lines)}
+        def __aggregate__(self, lines): return {"sum": sum(lines)}
 """
 Spans = Callable[..., dict[str, dict[str, Any]]]
 
@@ -49,7 +49,7 @@ def test_a_flex_line_is_a_span_with_one_node(flex: Flex, spans: Spans, capture: 
     found = spans(flex(SCALE, "entry: main:Scale"), {"x": "3"}, settings=FlowSettings(capture=capture))
     assert set(found) == {"flow flow", "node Scale"}
     result = found["node Scale"].get("pilothouse.function.result")
-    assert json.loads(result) == {"output": 6} if capture else result is None
+    assert json.loads(result) == 6 if capture else result is None
     assert found["flow flow"].get("pilothouse.function.arguments") == ('{"x":3}' if capture else None)
 
 
@@ -58,7 +58,7 @@ def test_a_prompty_line_is_a_span_with_one_llm_node(tmp_path: Path, spans: Spans
     models = FakeModels()
     models.environment = {}  # type: ignore[attr-defined]
     found = spans(tmp_path / "ask.prompty", {}, models=models)
-    assert json.loads(found["node ask"]["pilothouse.function.result"]) == {"output": "hi"}
+    assert json.loads(found["node ask"]["pilothouse.function.result"]) == "hi"
 
 
 def test_one_node_is_run_by_itself(flex: Flex) -> None:
@@ -66,8 +66,8 @@ def test_one_node_is_run_by_itself(flex: Flex) -> None:
         async with FlowRunner(load_flow(flex(SCALE, "entry: main:Scale"))) as runner:
             return await runner.run_node(name, inputs)
 
-    assert asyncio.run(go("Scale", {"x": 4})).output == {"output": 8}
-    assert asyncio.run(go("__aggregate__", {"Scale.output": {"output": 5}})).output == {"sum": 5}
+    assert asyncio.run(go("Scale", {"x": 4})).output == 8
+    assert asyncio.run(go("__aggregate__", {"Scale.output": 5})).output == {"sum": 5}
     with pytest.raises(DataError, match="not given"):
         asyncio.run(go("__aggregate__", {}))
 

@@ -174,7 +174,9 @@ class Line:
     ) -> None:
         duration = perf_counter() - tick
         self.outputs[node.index] = output
-        shown = output if type(output) in _DIRECT and not self.plan.has_images else recorded(output)
+        # What a flow's function gave by itself is what its node gave; only the flow's outputs need a name for it.
+        given = output["output"] if type(output) is Bare else output
+        shown = given if type(given) in _DIRECT and not self.plan.has_images else recorded(given)
         if self.plan.secrets:
             shown = hidden(shown, self.plan.secrets)
         usage = answer.usage if answer is not None else None
