@@ -6,4 +6,4 @@ class Chat:
         self.name = name
 
     def __call__(self, question: str, chat_history: list) -> dict:
-        return {"answer": f"{self.name}, message {len(chat_history) + 1}: you said '{question}'."}
+        return {"answer": f"{self.name}, message {len(chat_history) // 2 + 1}: you said '{question}'."}
