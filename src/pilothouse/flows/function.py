@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from pilothouse.core import plugins
 from pilothouse.core.errors import UserCodeError, UserError
@@ -21,12 +21,16 @@ from pilothouse.flows.project import project_runner
 from pilothouse.flows.promptflow.contexts import FlowContext
 from pilothouse.flows.results import ErrorInfo, LineResult
 from pilothouse.flows.runner import FlowRunner
-from pilothouse.flows.types import Flow, Reference
+from pilothouse.flows.running.listening import Piece
+from pilothouse.flows.streaming.relay import Know, Relay, Tell
+from pilothouse.flows.types import Flow
 from pilothouse.models.service import ModelService
 
 T = TypeVar("T")
 
 _WORKSPACE = "project"
+_UNNAMED = frozenset({"output"})
+_END = object()
 
 
 def open_project(folder: Path) -> Any:
@@ -96,34 +100,65 @@ class FlowFunction:
             PilothouseError: when the flow cannot be opened.
         """
         self._refuse(unnamed)
+        if self.streams:
+            return self.shaped(self.streamed(inputs).outputs())
         return self.given(blocking(lambda: self.line(inputs)))
 
     async def call(self, *unnamed: Any, **inputs: Any) -> dict[str, Any]:
-        """Run one line on the loop of the caller; raises as a call does."""
+        """Run one line on the loop of the caller; raises as a call does. What streams is an async generator."""
         self._refuse(unnamed)
+        if self.streams:
+            outputs = await asyncio.to_thread(self.streamed(inputs).outputs)
+            return self.shaped({name: _awaited(item) for name, item in outputs.items()})
         return self.given(await self.line(inputs))
 
+    @property
+    def streams(self) -> bool:
+        """Whether a call gives generators for the outputs that come in pieces."""
+        described = self.flow.prompty
+        return bool(self.context.streaming) and (described is None or wants_stream(described.parameters.get("stream")))
+
     def given(self, result: LineResult) -> dict[str, Any]:
-        """Return the outputs of a line; those that stream as generators where the context asks for it.
+        """Return the outputs of a line.
 
         Raises:
             UserCodeError: when the line failed.
         """
         if result.error is not None:
             raise failure(self.flow, result.error)
-        outputs = dict(result.outputs)
-        if self.context.streaming:
-            streamed = streaming_outputs(self.flow)
-            return {key: pieces(value) if key in streamed else value for key, value in outputs.items()}
+        return self.shaped(dict(result.outputs))
+
+    def shaped(self, outputs: dict[str, Any]) -> Any:
+        """Return outputs in the form that a call gives."""
         return outputs
+
+    def streamed(self, inputs: Mapping[str, Any]) -> Relay:
+        """Begin one line in a thread of its own; its outputs that come in pieces are generators."""
+
+        async def run(tell: Tell, know: Know) -> dict[str, Any]:
+            async with self._runner() as runner, runner.stream_line(inputs) as stream:
+                async for event in stream:
+                    if isinstance(event, Piece):
+                        await tell(event.output, event.value)
+                    else:
+                        know(event.outputs)
+            if stream.result.error is not None:
+                raise failure(self.flow, stream.result.error)
+            return stream.result.outputs
+
+        return Relay(run, frozenset(self.flow.outputs) or _UNNAMED)
 
     async def line(self, inputs: Mapping[str, Any]) -> LineResult:
         """Run one line and return all that happened."""
+        async with self._runner() as runner:
+            return await runner.run_line(inputs)
+
+    @asynccontextmanager
+    async def _runner(self) -> AsyncGenerator[FlowRunner]:
         async with AsyncExitStack() as stack:
             services: Services = stack.enter_context(open_project(self.flow.folder))
             stack.push_async_callback(services.get(ModelService).aclose)
-            runner = await stack.enter_async_context(context_runner(services, self.flow, self.context))
-            return await runner.run_line(inputs)
+            yield await stack.enter_async_context(context_runner(services, self.flow, self.context))
 
     def _refuse(self, unnamed: tuple[Any, ...]) -> None:
         if unnamed:
@@ -159,23 +194,17 @@ def context_runner(services: Services, flow: Flow, context: FlowContext) -> Flow
     )
 
 
-def streaming_outputs(flow: Flow) -> frozenset[str]:
-    """Return the outputs that stream: they read an llm node that streams and that no other node reads."""
-    if flow.prompty is not None:
-        return frozenset({"output"} if wants_stream(flow.prompty.parameters.get("stream")) else ())
-    read = {item.name for node in flow.nodes for item in node.references if item.source == "node"}
-    streaming = {node.name for node in flow.nodes if node.type == "llm" and wants_stream(node.inputs.get("stream"))}
-    return frozenset(
-        name
-        for name, output in flow.outputs.items()
-        if isinstance(output.reference, Reference) and output.reference.name in streaming - read
-    )
+def _awaited(output: Any) -> Any:
+    """Return a generator as an async one; anything else as it is."""
 
+    async def pieces(source: Generator[Any]) -> AsyncGenerator[Any]:
+        try:
+            while (piece := await asyncio.to_thread(next, source, _END)) is not _END:
+                yield piece
+        finally:
+            source.close()
 
-def pieces(text: Any) -> Generator[Any]:
-    """Yield a text as a stream of pieces that is whole already."""
-    if text:
-        yield text
+    return pieces(cast("Generator[Any]", output)) if isinstance(output, Generator) else output
 
 
 def load_function(source: str | Path | Callable[..., Any], **_: Any) -> FlowFunction:

@@ -20,7 +20,6 @@ from pilothouse.flows.loader import PROMPTY, load_flow
 from pilothouse.flows.nodes.llm import rendered
 from pilothouse.flows.prompts.templates import Template
 from pilothouse.flows.prompty.loader import expects_json
-from pilothouse.flows.results import LineResult
 from pilothouse.flows.types import Flow
 from pilothouse.flows.types import Prompty as Described
 from pilothouse.models.connection_types import connection_type
@@ -62,9 +61,8 @@ class Prompty(FlowFunction):
             made.context.streaming = True
             return made
 
-    def given(self, result: LineResult) -> Any:
+    def shaped(self, outputs: dict[str, Any]) -> Any:
         """Return the answer of a line: its text, or a mapping where the prompty asks for one."""
-        outputs = super().given(result)
         described = self._described
         is_whole = described.response == "all" or expects_json(described.parameters) or set(outputs) != {"output"}
         return outputs if is_whole else outputs["output"]

@@ -17,7 +17,7 @@ from pilothouse.core.clock import SystemClock
 from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ModelError, UserError
 from pilothouse.flows.environment.contexts import given_connection
-from pilothouse.flows.function import blocking, pieces
+from pilothouse.flows.function import blocking
 from pilothouse.flows.nodes.llm import Caller, model_named
 from pilothouse.flows.promptflow.connections import PromptflowConnection
 from pilothouse.flows.promptflow.faults import (
@@ -167,8 +167,13 @@ def _answered(
         return (await caller.send(caller.call(prompt, parameters))).output
 
     output = _asked(house, work)
-    made: Generator[Any] = pieces(output)
-    return made if stream else output
+    return _whole(output) if stream else output
+
+
+def _whole(text: str) -> Generator[str]:
+    """Yield a text as a stream of one piece: a tool's function waits for its answer."""
+    if text:
+        yield text
 
 
 def _house(connection: Given) -> Connection:
