@@ -16,5 +16,6 @@ def test_the_side_of_pilothouse_is_measured_without_prompt_flow() -> None:
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)["figures"]
     assert list(figures) == ["pilothouse"]
-    assert all(value > 0 for value in figures["pilothouse"].values())
+    # The last is a difference of two small figures, which noise may turn around.
+    assert all(value > 0 for name, value in figures["pilothouse"].items() if "left out" not in name)
     assert figures["pilothouse"]["rows: processes"] == 1

@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import pytest
 
+from pilothouse.flows.promptflow.finder import FINDER
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BIN = Path(sys.executable).parent
@@ -109,6 +111,15 @@ def test_every_block_of_the_page_works(page: Path, tmp_path: Path, monkeypatch: 
     env = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", "COLUMNS": "100"}
     (tmp_path / "home").mkdir()
     shared: dict[str, object] = {"__name__": "__main__"}
+    try:
+        run_blocks(page, tmp_path, env, shared)
+    finally:
+        # What a page offers for the rest of its process must not reach the tests after it.
+        if sys.modules.pop("pilothouse.promptflow", None) is not None:
+            FINDER.release()
+
+
+def run_blocks(page: Path, tmp_path: Path, env: dict[str, str], shared: dict[str, object]) -> None:
     for block in blocks(page):
         if block.file is not None:
             target = tmp_path / block.file

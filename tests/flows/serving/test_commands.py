@@ -58,11 +58,17 @@ class Process:
     def __init__(self, process: subprocess.Popen[str], address: str) -> None:
         self.process = process
         self.address = address
+        self.answers: list[Any] = []
 
     def ask(self, path: str, data: Any = None, **headers: str) -> Any:
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(f"{self.address}{path}", body, {"content-type": "application/json", **headers})
-        return urllib.request.urlopen(request, timeout=60)
+        try:
+            self.answers.append(urllib.request.urlopen(request, timeout=60))
+        except urllib.error.HTTPError as error:
+            self.answers.append(error)
+            raise
+        return self.answers[-1]
 
 
 @contextmanager
@@ -79,7 +85,12 @@ def serving(root: Path, *options: str, environment: dict[str, str] | None = None
         line = process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+", line)
         assert found is not None, (line, process.stderr and process.stderr.read())
-        yield Process(process, found[0])
+        served = Process(process, found[0])
+        try:
+            yield served
+        finally:
+            for answer in served.answers:
+                answer.close()
     finally:
         watch.cancel()
         process.kill()
@@ -231,7 +242,8 @@ def test_the_page_of_flow_test_is_opened(project: Path, tmp_path: Path) -> None:
         assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
         assert found is not None
-        page = urllib.request.urlopen(found[0], timeout=60).read().decode()
+        with urllib.request.urlopen(found[0], timeout=60) as answer:
+            page = answer.read().decode()
         assert "<title>drip</title>" in page
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
