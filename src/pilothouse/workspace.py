@@ -1,7 +1,7 @@
 """The composition root: one open project, its settings, storage and services.
 
 A service is built when it is first asked for, by its own ``build(services)``, so a command pays only for what
-it uses. The workspace is the one place that knows which file, database and clock stand behind them.
+it uses. The workspace is the one place that knows which folder, environment and clock stand behind them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,8 @@ from pilothouse.core.environment import Environment
 from pilothouse.core.errors import StorageError
 from pilothouse.core.settings import FILE, Settings
 from pilothouse.core.storage.blobs import BlobStore
-from pilothouse.core.storage.settings import StorageSettings
-from pilothouse.core.storage.sql import Database
 
 STATE = ".pilothouse"
-SQLITE = "sqlite:///"
 
 T = TypeVar("T")
 
@@ -82,26 +79,11 @@ class Workspace:
         return kind.build(self)
 
     def _primitive(self, kind: type) -> object | None:
-        if kind is Database:
-            return self._database()
         if kind is BlobStore:
             return BlobStore(self.state / "blobs")
         if kind is Actor:
             return local_actor(self.environment)
         return None
-
-    def _database(self) -> Database:
-        url = self.environment.expand(self.settings.section(StorageSettings).database or "")
-        file = url.removeprefix(SQLITE)
-        if not url:
-            database = Database.at(self.state / "pilothouse.db")
-        elif url != file and not file.startswith(("/", ":memory:")):
-            # Of the project, whatever folder the command was typed in.
-            database = Database.at(self.root / file)
-        else:
-            database = Database(url)
-        database.upgrade()
-        return database
 
 
 def find_root(start: Path) -> Path:

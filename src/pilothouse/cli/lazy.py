@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pilothouse.core import plugins
 from pilothouse.core.errors import nearest_hint
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 #: Commands that work and are not listed: they are for other people's habits.
 HIDDEN = frozenset({"pf"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from collections.abc import Callable
@@ -35,6 +36,7 @@ def pilothouse(context: click.Context, project: Path | None) -> None:
 
     Start with `pilothouse demo`, or `pilothouse init` for a project of your own.
     """
+    _wake_collector()
     context.obj = context.with_resource(Session(project))
 
 
@@ -44,6 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     0: done. 1: done, but rows or the user's own code failed. 2: a mistake in what was given. 3: a model, disk or
     database failed. 70: a defect in Pilothouse. 130: stopped by the user.
     """
+    if arguments is None:
+        rest_collector()
     sys.exit(door(lambda: pilothouse.main(arguments, prog_name="pilothouse", standalone_mode=False)))
 
 
@@ -72,6 +76,22 @@ def door(command: Callable[[], Any]) -> int:
         _say("this is a defect in Pilothouse, not in your project; please report it with the lines above")
         return DEFECT
     return result if isinstance(result, int) else 0
+
+
+def rest_collector() -> None:
+    """Collect no rubbish until the command is imported; for a process that does nothing but this command.
+
+    What is imported stays: to look through it over and over while it grows, and once more when the process ends, is a
+    quarter of a short command.
+    """
+    gc.disable()
+
+
+def _wake_collector() -> None:
+    """Collect from what comes from here on, where the collector rests; what is imported stays out of its sight."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _tell(error: PilothouseError) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pilothouse.cli.main import door, pilothouse
+from pilothouse.cli.main import door, pilothouse, rest_collector
 from pilothouse.cli.promptflow.grammar import Answer, Command, Meaning
 from pilothouse.cli.promptflow.parser import meaning_of
 from pilothouse.core.environment import export
@@ -23,6 +23,8 @@ QUIET, EXPLAIN = ("-q", "--quiet"), "--explain"
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command of prompt flow and leave with our exit code."""
+    if arguments is None:
+        rest_collector()
     given = sys.argv[1:] if arguments is None else arguments
     sys.exit(door(lambda: answer(given)))
 

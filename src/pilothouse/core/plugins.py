@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pilothouse.core.errors import ConfigError, NotFound, nearest_hint
+
+if TYPE_CHECKING:  # it brings the modules of e-mail and ZIP, which `--version` need not pay for
+    from importlib.metadata import EntryPoint
+
+_PREFIX = "pilothouse."
 
 
 @lru_cache(maxsize=64)
@@ -17,7 +21,7 @@ def group(name: str) -> dict[str, EntryPoint]:
         ConfigError: when two installed packages claim one name for different things.
     """
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=f"pilothouse.{name}"):
+    for point in _installed().get(f"{_PREFIX}{name}", ()):
         other = found.setdefault(point.name, point)
         if other.value != point.value:
             raise ConfigError(
@@ -25,6 +29,15 @@ def group(name: str) -> dict[str, EntryPoint]:
                 fix="uninstall one of the two packages",
             )
     return dict(sorted(found.items()))
+
+
+@lru_cache(maxsize=1)
+def _installed() -> dict[str, tuple[EntryPoint, ...]]:
+    """Return all that is offered to us by its group; to find it, a file of every installed package is read: once."""
+    from importlib.metadata import entry_points
+
+    found = entry_points()
+    return {name: tuple(found.select(group=name)) for name in found.groups if name.startswith(_PREFIX)}
 
 
 def names(kind: str) -> list[str]:

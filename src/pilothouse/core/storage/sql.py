@@ -8,21 +8,24 @@ import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from pilothouse.core.errors import ConfigError, DataError, StorageError
+from pilothouse.core.services import Services
 from pilothouse.core.storage import schema
 from pilothouse.core.storage.columns import Json, UtcDateTime, metadata
 from pilothouse.core.storage.faults import disk_fault
+from pilothouse.core.storage.settings import StorageSettings
 from pilothouse.core.storage.sql_faults import database_fault
 
 __all__ = ["Database", "Json", "UtcDateTime", "lock", "metadata"]
 
 Mode = Literal["read", "write", "migrate"]
 
+_SQLITE = "sqlite:///"
 _BUSY_SECONDS = 30
 _MODE = "pilothouse_mode"
 _POSTGRES_NAMES = ("postgres", "postgresql", "postgresql+psycopg")
@@ -66,7 +69,28 @@ class Database:
             event.listen(self._engine, "begin", _begin_sqlite)
 
     @classmethod
-    def at(cls, path: Path) -> Database:
+    def build(cls, services: Services) -> Self:
+        """Return the database of a project, its schema at the newest step.
+
+        Raises:
+            ConfigError: when the settings name one that cannot be used.
+            Conflict, StorageError: as in `upgrade`.
+        """
+        settings = services.settings
+        url = settings.environment.expand(settings.section(StorageSettings).database or "")
+        file = url.removeprefix(_SQLITE)
+        if not url:
+            database = cls.at(services.state / "pilothouse.db")
+        elif url != file and not file.startswith(("/", ":memory:")):
+            # Of the project, whatever folder the command was typed in.
+            database = cls.at(services.root / file)
+        else:
+            database = cls(url)
+        database.upgrade()
+        return database
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
         """Return the SQLite database in the file ``path``, whatever characters its name has."""
         return cls(sa.URL.create("sqlite", database=str(path)).render_as_string())
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
-import jinja2
 import yaml
 from msgspec import Struct
 
@@ -176,6 +175,8 @@ def _quoted(text: str) -> str:
 
 
 def _render(name: str, values: Mapping[str, Any]) -> bytes:
+    import jinja2
+
     # What is written here is no HTML: nothing is to be escaped.
     environment = jinja2.Environment(  # noqa: S701
         loader=jinja2.FileSystemLoader(_TEMPLATES),

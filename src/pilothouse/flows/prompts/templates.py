@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
-import jinja2.meta
-import jinja2.sandbox
+from typing import TYPE_CHECKING, Any
 
 from pilothouse.core.errors import FlowError
+
+if TYPE_CHECKING:  # a flow without templates does not pay for Jinja
+    import jinja2
 
 _IMAGE = re.compile(r"!\[(\s*image\s*)\]\(\{\{(\s*[^\s{}]+\s*)\}\}\)")
 _NAME = "<template>"
@@ -32,6 +31,8 @@ class Template:
     def __init__(
         self, text: str, path: Path, *, sandbox: bool = True, skipped: int = 0, trim_blocks: bool = True
     ) -> None:
+        import jinja2.meta
+
         text = "\n" * skipped + text
         self.text = text
         self.skipped = skipped
@@ -98,6 +99,8 @@ def read_template(path: Path, *, sandbox: bool = True) -> Template:
 
 @lru_cache(maxsize=4)
 def _environment(sandbox: bool, trim_blocks: bool) -> jinja2.Environment:
+    import jinja2.sandbox
+
     kind = jinja2.sandbox.SandboxedEnvironment if sandbox else jinja2.Environment
     # Prompts are text, not HTML: nothing is to be escaped.
     return kind(trim_blocks=trim_blocks, keep_trailing_newline=True, autoescape=False)

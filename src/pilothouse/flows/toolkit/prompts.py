@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
-import jinja2
-import jinja2.sandbox
-
 from pilothouse.core.errors import FlowError
 from pilothouse.flows.nodes.llm import rendered
 from pilothouse.flows.promptflow.faults import (
@@ -75,6 +72,8 @@ def render_jinja_template(
     Raises:
         JinjaTemplateError: whatever the template raised.
     """
+    import jinja2.sandbox
+
     del escape_dict  # only of use to messages of prompt flow's own
     environment = jinja2.sandbox.SandboxedEnvironment(
         trim_blocks=trim_blocks, keep_trailing_newline=keep_trailing_newline

@@ -51,11 +51,10 @@ def watch(services: Services, work: Work, *, prints_aside: bool = False) -> Run:
 @contextmanager
 def display() -> Generator[OnProgress]:
     """Show progress as a bar on a terminal, as a line now and then elsewhere."""
-    bar = progress()
-    if not bar.console.is_terminal:
+    if not console(stderr=True).is_terminal:
         yield _lines_of_progress()
         return
-    with bar:
+    with progress() as bar:
         task = bar.add_task("starting", total=None)
         yield lambda seen: bar.update(
             task, description=_glance(seen), completed=seen.counts.done, total=seen.counts.total
