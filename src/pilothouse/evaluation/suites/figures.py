@@ -17,7 +17,7 @@ from msgspec import structs
 from pilothouse.evaluation.aggregate import estimate
 from pilothouse.evaluation.compare import compare, correct
 from pilothouse.evaluation.metrics.text import normalise
-from pilothouse.evaluation.statistics.intervals import wilson
+from pilothouse.evaluation.statistics.intervals import paired_rate_interval, wilson
 from pilothouse.evaluation.suites.checks import is_accepted
 from pilothouse.evaluation.suites.detectors.style import form_of, words, words_a_sentence
 from pilothouse.evaluation.suites.types import Answered, Case, Figure, Measure, Outcome, Suite, SuiteReport
@@ -111,8 +111,8 @@ def _metric(measure: Measure, rows: Iterable[ScoredRow]) -> Metric:
     )
 
 
-def _values(row: ScoredRow, name: str) -> list[bool | float | str]:
-    return [score.value for score in row.scores if score.name == name and score.value is not None]
+def _values(row: ScoredRow, name: str) -> list[bool | float]:
+    return [s.value for s in row.scores if s.name == name and s.value is not None and not isinstance(s.value, str)]
 
 
 def _rows(measure: Measure, answered: Sequence[Answered]) -> list[ScoredRow]:
@@ -167,29 +167,51 @@ def _compared(measure: Measure, answered: Sequence[Answered], how: Procedure) ->
 
 def _difference(measure: Measure, found: Comparison, answered: Sequence[Answered], how: Procedure) -> Figure:
     """Return a difference with its outcome: to fail it must be significant, in the wrong direction, and matter."""
-    first, second = _sides(measure, answered)
-    before = {row.id: _values(row, measure.score) for row in first}
-    pairs = [(before[row.id], _values(row, measure.score), row.cluster or row.id) for row in second if row.id in before]
-    differing = sum(a != b for a, b, _ in pairs if a and b)
+    pairs = _pairs(measure, answered)
+    gaps = [after - before for before, after, _ in pairs]
+    clusters = len({cluster for *_, cluster in pairs})
+    spread = found.difference if found.difference.interval else _without_spread(found.difference, gaps, clusters, how)
     figure = structs.replace(
-        _figure(measure, found.difference, differing), p_value=found.p_adjusted, note=found.difference.note
+        _figure(measure, spread, sum(gap != 0.0 for gap in gaps)), p_value=found.p_adjusted, note=spread.note
     )
-    value, interval = found.difference.value, found.difference.interval
+    value, interval = spread.value, spread.interval
     if value is None:
         return structs.replace(figure, outcome="inconclusive", note="no pairs to compare")
-    if not differing:
-        clusters = len({cluster for a, b, cluster in pairs if a and b})
-        bound = wilson(0, clusters, how.level)
-        most = bound.high if bound is not None else 1.0
-        note = f"no pair differs; at most {most:.0%} of templates do ({clusters} seen)"
-        return structs.replace(figure, outcome="pass" if most <= measure.limit else "inconclusive", note=note)
     is_wrong = abs(value) > measure.limit if measure.two_sided else value > measure.limit
-    is_significant = found.p_adjusted is not None and found.p_adjusted < how.alpha
-    if is_wrong and is_significant and found.verdict != "inconclusive":
+    if is_wrong and found.verdict != "inconclusive":
         return structs.replace(figure, outcome="fail")
-    within = interval is not None and interval.high <= measure.limit
-    within = within and (not measure.two_sided or (interval is not None and interval.low >= -measure.limit))
+    if interval is None:
+        bound = wilson(0, clusters, how.level)
+        is_alike = not any(gaps) and bound is not None and bound.high <= measure.limit
+        return structs.replace(figure, outcome="pass" if is_alike else "inconclusive")
+    within = interval.high <= measure.limit and (not measure.two_sided or interval.low >= -measure.limit)
     return structs.replace(figure, outcome="pass" if within else "inconclusive")
+
+
+def _pairs(measure: Measure, answered: Sequence[Answered]) -> list[tuple[float, float, str]]:
+    """Return the values of both sides and the template of every pair that has both."""
+    first, second = _sides(measure, answered)
+    before = {row.id: value for row in first for value in _values(row, measure.score)}
+    return [
+        (float(before[row.id]), float(value), row.cluster or row.id)
+        for row in second
+        for value in _values(row, measure.score)
+        if row.id in before
+    ]
+
+
+def _without_spread(found: Estimate, gaps: Sequence[float], clusters: int, how: Procedure) -> Estimate:
+    """Return a difference that is the same in all pairs, with what the number of templates alone allows to say."""
+    if not gaps or len(set(gaps)) > 1:
+        return found
+    bound = wilson(0, clusters, how.level)
+    most = bound.high if bound is not None else 1.0
+    note = f"all pairs differ by the same; at most {most:.0%} of templates do otherwise ({clusters} seen)"
+    note = note if any(gaps) else note.replace("all pairs differ by the same", "no pair differs")
+    if gaps[0] not in {-1.0, 0.0, 1.0}:
+        return structs.replace(found, note=note)
+    lost, gained = clusters * (gaps[0] < 0.0), clusters * (gaps[0] > 0.0)
+    return structs.replace(found, interval=paired_rate_interval(lost, gained, clusters, how.level), note=note)
 
 
 def _judged(measure: Measure, figure: Figure) -> Figure:
