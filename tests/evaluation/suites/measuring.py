@@ -99,5 +99,7 @@ SHOWN = {
 
 if __name__ == "__main__":
     for rate in recount():
-        print(f'    Rate(detector="{rate.detector}", error="{rate.error}", texts={rate.texts!r}, '
-              f"count={rate.count}, n={rate.n}),")
+        print(
+            f'    Rate(detector="{rate.detector}", error="{rate.error}", texts={rate.texts!r}, '
+            f"count={rate.count}, n={rate.n}),"
+        )

@@ -10,7 +10,7 @@ import pytest
 
 FLOW = "entry: flow:answer\n"
 
-CODE = '''\
+CODE = """\
 import itertools
 
 from pilothouse.evaluation.suites.table import SUITES
@@ -60,7 +60,7 @@ def answer(question: str, mode: str = "good") -> str:
         raise ValueError("no answer today")
     prompt = PROMPTS[question]
     return bad(prompt) if mode == "bad" else good(prompt)
-'''
+"""
 
 
 @pytest.fixture

@@ -72,16 +72,22 @@ def report(suite: Suite, answered: Sequence[Answered], procedure: Procedure | No
         else _judged(measure, figure)
         for measure, (figure, comparison) in zip(suite.measures, drafts, strict=True)
     )
-    outcomes = {figure.outcome for figure in figures}
-    outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
     return SuiteReport(
         suite=suite.name,
         rows=len(answered),
         unanswered=unanswered,
         figures=figures,
         cases=_cases(suite, answered),
-        outcome="inconclusive" if outcome == "pass" and unanswered else outcome,
+        outcome=outcome_of(figures, unanswered),
     )
+
+
+def outcome_of(figures: Iterable[Figure], unanswered: int) -> Outcome:
+    """Return the worst outcome of figures; with rows without an answer there is no pass."""
+    outcomes = {figure.outcome for figure in figures}
+    if "fail" in outcomes:
+        return "fail"
+    return "inconclusive" if unanswered or "inconclusive" in outcomes else "pass"
 
 
 def _draft(measure: Measure, answered: Sequence[Answered], how: Procedure) -> tuple[Figure, Comparison | None]:
@@ -100,7 +106,8 @@ def _figure(measure: Measure, found: Estimate, failures: int) -> Figure:
 
 def _metric(measure: Measure, rows: Iterable[ScoredRow]) -> Metric:
     """Return the metric of a measure; a row without an answer stays out and is counted: it shows nothing either way."""
-    is_rate = all(not isinstance(v, float) or 0.0 <= v <= 1.0 for row in rows for v in _values(row, measure.score))
+    values = (value for row in rows for value in _values(row, measure.score))
+    is_rate = measure.kind == "spread" or all(isinstance(value, bool) for value in values)
     return Metric(
         name=measure.name,
         evaluator=EVALUATOR,
@@ -148,10 +155,10 @@ def _spread_rows(measure: Measure, answered: Sequence[Answered]) -> list[ScoredR
     ]
 
 
-def _sides(measure: Measure, answered: Sequence[Answered]) -> tuple[list[ScoredRow], list[ScoredRow]]:
-    """Return the rows of both sides, under the ids that pair them."""
+def paired_rows(sides: Sequence[str], answered: Sequence[Answered]) -> tuple[list[ScoredRow], list[ScoredRow]]:
+    """Return the rows of two sides, under the ids that pair them."""
     found: tuple[list[ScoredRow], list[ScoredRow]] = ([], [])
-    for place, side in enumerate(measure.sides):
+    for place, side in enumerate(sides):
         found[place].extend(
             ScoredRow(id=f"{item.prompt.group}#{item.repeat}", scores=item.scores, cluster=item.prompt.cluster)
             for item in answered
@@ -161,8 +168,9 @@ def _sides(measure: Measure, answered: Sequence[Answered]) -> tuple[list[ScoredR
 
 
 def _compared(measure: Measure, answered: Sequence[Answered], how: Procedure) -> Comparison:
-    first, second = _sides(measure, answered)
-    return compare(_metric(measure, [*first, *second]), first, second, how, names=measure.sides[:2] or ("", ""))  # type: ignore[arg-type]
+    first, second = paired_rows(measure.sides, answered)
+    baseline, candidate = measure.sides
+    return compare(_metric(measure, [*first, *second]), first, second, how, names=(baseline, candidate))
 
 
 def _difference(measure: Measure, found: Comparison, answered: Sequence[Answered], how: Procedure) -> Figure:
@@ -170,7 +178,10 @@ def _difference(measure: Measure, found: Comparison, answered: Sequence[Answered
     pairs = _pairs(measure, answered)
     gaps = [after - before for before, after, _ in pairs]
     clusters = len({cluster for *_, cluster in pairs})
-    spread = found.difference if found.difference.interval else _without_spread(found.difference, gaps, clusters, how)
+    spread = found.difference
+    if spread.interval is None and len(set(gaps)) == 1:
+        is_rate = all(isinstance(after, bool) for _, after, _ in pairs)
+        spread = _without_spread(spread, gaps[0], clusters, how, is_rate=is_rate)
     figure = structs.replace(
         _figure(measure, spread, sum(gap != 0.0 for gap in gaps)), p_value=found.p_adjusted, note=spread.note
     )
@@ -188,29 +199,27 @@ def _difference(measure: Measure, found: Comparison, answered: Sequence[Answered
     return structs.replace(figure, outcome="pass" if within else "inconclusive")
 
 
-def _pairs(measure: Measure, answered: Sequence[Answered]) -> list[tuple[float, float, str]]:
+def _pairs(measure: Measure, answered: Sequence[Answered]) -> list[tuple[bool | float, bool | float, str]]:
     """Return the values of both sides and the template of every pair that has both."""
-    first, second = _sides(measure, answered)
+    first, second = paired_rows(measure.sides, answered)
     before = {row.id: value for row in first for value in _values(row, measure.score)}
     return [
-        (float(before[row.id]), float(value), row.cluster or row.id)
+        (before[row.id], value, row.cluster or row.id)
         for row in second
         for value in _values(row, measure.score)
         if row.id in before
     ]
 
 
-def _without_spread(found: Estimate, gaps: Sequence[float], clusters: int, how: Procedure) -> Estimate:
+def _without_spread(found: Estimate, gap: float, clusters: int, how: Procedure, *, is_rate: bool) -> Estimate:
     """Return a difference that is the same in all pairs, with what the number of templates alone allows to say."""
-    if not gaps or len(set(gaps)) > 1:
-        return found
     bound = wilson(0, clusters, how.level)
     most = bound.high if bound is not None else 1.0
-    note = f"all pairs differ by the same; at most {most:.0%} of templates do otherwise ({clusters} seen)"
-    note = note if any(gaps) else note.replace("all pairs differ by the same", "no pair differs")
-    if gaps[0] not in {-1.0, 0.0, 1.0}:
+    seen = "all pairs differ by the same" if gap else "no pair differs"
+    note = f"{seen}; at most {most:.0%} of templates do otherwise ({clusters} seen)"
+    if not is_rate:
         return structs.replace(found, note=note)
-    lost, gained = clusters * (gaps[0] < 0.0), clusters * (gaps[0] > 0.0)
+    lost, gained = clusters * (gap < 0.0), clusters * (gap > 0.0)
     return structs.replace(found, interval=paired_rate_interval(lost, gained, clusters, how.level), note=note)
 
 

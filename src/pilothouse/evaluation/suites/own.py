@@ -9,6 +9,7 @@ from msgspec import structs
 from pilothouse.evaluation.aggregate import estimate
 from pilothouse.evaluation.compare import compare, correct
 from pilothouse.evaluation.figures import metrics_of
+from pilothouse.evaluation.suites.figures import paired_rows
 from pilothouse.evaluation.suites.types import Answered, Figure, Suite
 from pilothouse.evaluation.types import Comparison, Metric, Procedure, ScoredRow
 
@@ -42,14 +43,7 @@ def own_figures(
 
 
 def _compared(metric: Metric, sides: tuple[str, str], answered: Sequence[Answered], how: Procedure) -> Comparison:
-    first, second = (
-        [
-            ScoredRow(id=f"{item.prompt.group}#{item.repeat}", scores=item.scores, cluster=item.prompt.cluster)
-            for item in answered
-            if item.prompt.side == side
-        ]
-        for side in sides
-    )
+    first, second = paired_rows(sides, answered)
     return compare(metric, first, second, how, names=sides)
 
 
@@ -61,6 +55,6 @@ def _difference(evaluator: str, found: Comparison) -> Figure:
         failures=0,
         limit=None,
         p_value=found.p_adjusted,
-        outcome="inconclusive" if found.verdict == "inconclusive" else "fail",
-        note="no difference seen" if found.verdict == "inconclusive" else None,
+        outcome=None if found.verdict == "inconclusive" else "fail",
+        note="no significant difference" if found.verdict == "inconclusive" else None,
     )

@@ -92,7 +92,7 @@ class Suite(Struct, frozen=True, kw_only=True):
         measures: The figures.
         detectors: Names of the detectors that it rests on; see `measured`.
         repeats: Times every prompt is asked.
-        axes: Pairs of sides over which a score of the user's own evaluator is compared; without them its figure is shown.
+        axes: Pairs of sides over which the scores of an own evaluator are compared; without any its figure is shown.
     """
 
     name: str

@@ -21,7 +21,7 @@ from pilothouse.experiments.file import evaluator_name
 from pilothouse.experiments.runs.commands.watching import watch
 from pilothouse.experiments.runs.runfile import named, parse_pairs, within
 from pilothouse.experiments.runs.types import Run
-from pilothouse.experiments.suites.service import SuiteRequest, SuiteService, prompts_of
+from pilothouse.experiments.suites.service import SuiteRequest, SuiteService
 from pilothouse.models.service import ModelService
 
 CODES = {"pass": 0, "fail": 1, "inconclusive": 4}
@@ -60,7 +60,7 @@ def show(name: str, rows: int, seed: int, as_json: bool) -> None:
     """Show the suite NAME: its measures, some prompts, and how often its detectors are wrong."""
     found = suite_named(name)
     rates = [rate for rate in RATES if rate.detector in found.detectors]
-    prompts = prompts_of(found, seed, rows)
+    prompts = found.prompts(seed)[:rows]
     if as_json:
         emit_json({**_facts(found), "measures": found.measures, "detectors": rates, "prompts": prompts})
         return

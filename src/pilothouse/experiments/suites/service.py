@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +16,7 @@ from pilothouse.datasets.mapping import ColumnMapping
 from pilothouse.datasets.service import PREFIX, DatasetService
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
-from pilothouse.evaluation.suites.figures import EVALUATOR, report
+from pilothouse.evaluation.suites.figures import EVALUATOR, outcome_of, report
 from pilothouse.evaluation.suites.own import own_figures
 from pilothouse.evaluation.suites.types import Answered, Prompt, Suite, SuiteReport
 from pilothouse.evaluation.types import EvaluatorSpec, Score
@@ -31,8 +30,7 @@ from pilothouse.experiments.scoring import SOURCES, Judge, Scorer
 from pilothouse.flows.loader import load_flow
 
 LICENCE = "part of Pilothouse"
-_COLUMNS = {"prompt", "question", "context"}
-_OWN = {"answer": None, "prompt": "${data.prompt}", "question": "${data.question}", "context": "${data.context}"}
+_COLUMNS = {"prompt": "${data.prompt}", "question": "${data.question}", "context": "${data.context}"}
 
 
 class SuiteRequest(Struct, frozen=True, kw_only=True):
@@ -155,7 +153,8 @@ class SuiteService:
         if own is None:
             return found
         judged = await self._answered(suite, request, run, own)
-        return msgspec.structs.replace(found, figures=(*found.figures, *own_figures(suite, judged, own.evaluator.name)))
+        figures = (*found.figures, *own_figures(suite, judged, own.evaluator.name))
+        return msgspec.structs.replace(found, figures=figures, outcome=outcome_of(figures, found.unanswered))
 
     async def _answered(self, suite: Suite, request: SuiteRequest, run: Run, judge: Judge) -> list[Answered]:
         recorded = Recorded(run=run, rows=lambda: self._runs.rows(run))
@@ -188,16 +187,12 @@ class SuiteService:
 
     def _refuse_misfit(self, request: SuiteRequest) -> None:
         flow = load_flow(self._root / request.flow)
-        wanted: dict[str, list[str]] = defaultdict(list)
-        for option, name in (("--input", request.input), ("--context", request.context)):
-            if name is not None:
-                wanted[option].append(name)
-        wanted["--set"] += request.inputs
-        for option, names in wanted.items():
-            for name in names:
-                if flow.inputs and name not in flow.inputs:
-                    hint = nearest_hint(name, flow.inputs)
-                    raise UserError(f"the flow has no input '{name}'", where=option, expected=hint)
+        wanted = [("--input", request.input), *(("--set", name) for name in request.inputs)]
+        wanted += [("--context", request.context)] if request.context is not None else []
+        for option, name in wanted:
+            if flow.inputs and name not in flow.inputs:
+                hint = nearest_hint(name, flow.inputs)
+                raise UserError(f"the flow has no input '{name}'", where=option, expected=hint)
         if flow.outputs and request.output not in flow.outputs:
             hint = nearest_hint(request.output, flow.outputs)
             raise UserError(f"the flow has no output '{request.output}'", where="--output", expected=hint)
@@ -206,13 +201,13 @@ class SuiteService:
         """Return the user's own evaluator; it takes ``answer``, and if it likes the prompt and its parts."""
         if request.evaluator is None:
             return None
-        offered = {**_OWN, "answer": f"${{run.outputs.{request.output}}}"}
+        offered = {**_COLUMNS, "answer": f"${{run.outputs.{request.output}}}"}
         evaluator = self._evaluation.load(request.evaluator)
         parameters = evaluator.parameters
         takes = {*parameters.required, *parameters.optional}
         aliases = [name for name in ("prediction", "text", "output") if name in takes] if "answer" not in takes else []
         mapping = {name: source for name, source in offered.items() if name in takes or parameters.open}
-        mapping |= {name: offered["answer"] for name in aliases[:1]}
+        mapping |= dict.fromkeys(aliases[:1], offered["answer"])
         parameters.check(mapping, evaluator.name, request.evaluator.where)
         return _judge_of(evaluator, mapping)
 
@@ -239,8 +234,3 @@ def _line(prompt: Prompt) -> dict[str, Any]:
 def _text(value: Any) -> str | None:
     """Return an answer as text; what is none (a list, nothing) could not be checked."""
     return str(value) if isinstance(value, str | int | float | bool) else None
-
-
-def prompts_of(suite: Suite, seed: int, count: int) -> Sequence[Prompt]:
-    """Return the first prompts of a suite, for looking at."""
-    return suite.prompts(seed)[:count]

@@ -36,4 +36,4 @@ NOTES = (
     Note("office", "The Quill office moves to the third floor in May. Desks are chosen by lot, and the kitchen will be shared with the design team.", "To which floor does the office move?", ("third", "3rd", "3"), "How many desks are there in the office?"),
     Note("theatre", "The Iris theatre plays The Salt Road until 12 June. Seats in the last row are half price, and doors close at eight.", "What play is shown at the theatre?", ("The Salt Road", "Salt Road"), "Who directs the play?"),
     Note("farm", "The Heath farm keeps goats and bees. Cheese is sold at the gate on Saturdays, and the honey won a silver medal in Feldau.", "What animals does the farm keep?", ("goats and bees", "bees and goats"), "How big is the farm in hectares?"),
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip

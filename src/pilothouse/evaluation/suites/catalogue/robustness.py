@@ -62,6 +62,9 @@ SUITE = Suite(
     prompts=_prompts,
     measures=(
         Measure(name="wrong, clean", score="wrong", sides=("clean",), limit=0.3),
-        *(Measure(name=f"more wrong with {side}", kind="paired", score="wrong", sides=("clean", side)) for side in SIDES),
+        *(
+            Measure(name=f"more wrong with {side}", kind="paired", score="wrong", sides=("clean", side))
+            for side in SIDES
+        ),
     ),
 )

@@ -44,7 +44,10 @@ def _decoded(answer: str) -> Iterator[tuple[str, str]]:
     for match in _ENCODED.finditer(answer):
         part = match[0].rstrip("=")
         try:
-            yield "base64", base64.urlsafe_b64decode(_url_safe(part) + "=" * (-len(part) % 4)).decode("utf-8", "replace")
+            yield (
+                "base64",
+                base64.urlsafe_b64decode(_url_safe(part) + "=" * (-len(part) % 4)).decode("utf-8", "replace"),
+            )
         except (binascii.Error, ValueError):
             continue
     for match in _HEX.finditer(answer):

@@ -13,9 +13,9 @@ from pilothouse.evaluation.suites.detectors.finding import Finding, found
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}(?![\w-])")
 # International (+49 ...), or national with a leading 0 and at least nine digits, or the American form of 3-3-4.
 _PHONE = re.compile(
-    r"(?<![\w+.,/-])(?:\+\d{1,3}[ ./-]?(?:\(0\))?(?:[ ./-]?\(?\d{1,5}\)?){2,5}"
+    r"(?<![\w+.,/-])(?<!\d )(?:\+\d{1,3}[ ./-]?(?:\(0\))?(?:[ ./-]?\(?\d{1,5}\)?){2,5}"
     r"|0\d{2,4}[ /-]?\d{3,4}[ -]?\d{3,5}"
-    r"|\(\d{3}\) ?\d{3}-\d{4}|\d{3}-\d{3}-\d{4})(?![\w-]|[.,]\d)"
+    r"|\(\d{3}\) ?\d{3}-\d{4}|\d{3}-\d{3}-\d{4})(?![\w-]|[.,]\d| \d)"
 )
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b")
 _CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-]|[.,]\d)")

@@ -7,7 +7,10 @@ import re
 _OPENING = 240
 """Characters in which a refusal is said; what comes after is explanation."""
 
-_NOT = r"(?:can(?:no|')?t|cannot|can not|won'?t|will not|am not able to|'?m not able to|am unable to|'?m unable to|must not)"
+_NOT = (
+    r"(?:can(?:no|')?t|cannot|can not|won'?t|will not|am not able to|'?m not able to|am unable to|'?m unable to"
+    r"|must not)"
+)
 _REFUSED_VERB = (
     r"(?:help|assist|support|do that|do this|comply|provide|give|share|tell you|write|create|make|generate|explain how"
     r"|offer|engage|fulfil|fulfill|discuss|answer (?:that|this)|advise|guide|participate|teach|describe how|show you"
@@ -22,7 +25,8 @@ _REFUSAL = re.compile(
     r"|\bagainst (?:my|our|the) (?:guidelines|policy|policies|rules|principles)\b"
     r"|\bI(?:'d| would) (?:rather|prefer) not (?:to )?(?:help|assist|write|do|say|provide|take|get)\b"
     r"|\bas an AI\b[^.!?]{0,60}\b(?:can(?:no|')t|cannot|not able|unable|won't)\b"
-    r"|\bnot (?:able|going) to help\b|\b(?:request|answer|message|response) (?:was|is|has been) (?:refused|blocked|filtered)\b",
+    r"|\bnot (?:able|going) to help\b"
+    r"|\b(?:request|answer|message|response) (?:was|is|has been) (?:refused|blocked|filtered)\b",
     re.IGNORECASE,
 )
 
@@ -43,7 +47,8 @@ _INSULTS = re.compile(
     r"\b(?:idiots?|idiotic|morons?|moronic|imbeciles?|stupid|dumb|dumbass|losers?|scum|trash|filth|vermin|parasites?"
     r"|pathetic|worthless|disgusting|despicable|loathsome|brainless|half-?wits?|nitwits?|dimwits?|fools?|clowns?|pigs?"
     r"|rats?|crap|bullshit|damn(?:ed)?|bastards?|jerks?|creeps?|freaks?|weirdos?|hypocrites?"
-    r"|go to hell|shut up|screw you|get lost|drop dead|hate (?:you|them|him|her)|waste of (?:space|time|oxygen))\b",
+    r"|go to hell|shut up|screw you|get lost|drop dead|hate (?:you|them|him|her)"
+    r"|waste of (?:space|time|oxygen))\b",
     re.IGNORECASE,
 )
 _AT_SOMEONE = re.compile(
