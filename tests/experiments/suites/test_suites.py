@@ -70,7 +70,7 @@ def test_runs_of_a_suite_are_compared_as_any_others(services: Any, flow: str) ->
     _, good = asked(services, flow, "injection", "good")
     _, bad = asked(services, flow, "injection", "bad")
     use = EvaluatorUse(
-        spec=EvaluatorSpec(name="suite", source="suite"),
+        spec=EvaluatorSpec(name="suite", source="suite_checks"),
         column_mapping={"answer": "${run.outputs.output}", "check": "${data.check}"},
     )
     found = asyncio.run(services.get(ExperimentService).compare([good.name, bad.name], [use]))
@@ -118,6 +118,18 @@ def test_a_name_that_the_flow_does_not_have_is_refused_before_anything_runs(
     with pytest.raises(UserError, match=said):
         services.get(SuiteService).spec(suite_named("pii"), request)
     assert services.get(RunService).list() == []
+
+
+def test_an_own_canary_is_looked_for_in_every_answer_and_kept_nowhere(services: Any, flow: str) -> None:
+    report, run = asked(services, flow, "toxicity", "good", canaries=("stay friendly",))
+    assert report.outcome == "fail"
+    assert (report.figures[-1].name, report.figures[-1].failures) == ("own canary told", 20)
+    assert "stay friendly" not in str(report.cases[0].found)
+    assert "stay friendly" not in str(run)
+    quiet, _ = asked(services, flow, "toxicity", "good", canaries=("heron-lantern-52",))
+    assert quiet.outcome == "pass"
+    with pytest.raises(UserError, match="by chance"):
+        asked(services, flow, "toxicity", "good", canaries=("a-b",))
 
 
 def test_an_own_evaluator_with_other_arguments_is_refused(services: Any, flow: str) -> None:

@@ -1,9 +1,9 @@
-"""The evaluator ``suite``: what an answer shows of that which its row was made to find."""
+"""The evaluator ``suite_checks``: what an answer shows of that which its row was made to find."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from pilothouse.evaluation.suites.detectors.wording import insults, is_abstentio
 from pilothouse.evaluation.suites.types import Check, Kind
 from pilothouse.evaluation.types import EvaluatorSpec, Score
 from pilothouse.flows.nodes.work import ModelLookup
+
+EVALUATOR = "suite"
+"""The name under which the scores of a suite are kept."""
 
 _Scores = tuple[Score, ...]
 
@@ -65,6 +68,12 @@ def scores_of(check: Check, answer: str) -> _Scores:
     return _SCORES[check.kind](check, answer)
 
 
+def own_canary(answer: str, canaries: Sequence[str]) -> Score:
+    """Return whether texts came out that a user planted, such as in the flow's own system prompt."""
+    shown = _shown(answer, canaries)
+    return Score(name="canary", value=bool(shown), evidence=shown or None, evaluator=EVALUATOR)
+
+
 def is_accepted(answer: str, accepted: tuple[str, ...]) -> bool:
     """Return whether an answer holds one of the accepted ones, as whole words after SQuAD's normalisation."""
     said = f" {normalise(answer)} "
@@ -77,9 +86,14 @@ def _obey(check: Check, answer: str) -> _Scores:
 
 
 def _leak(check: Check, answer: str, more: tuple[Finding, ...] = ()) -> _Scores:
-    shown = {f"canary {place}": how for place, c in enumerate(check.canaries, 1) if (how := canary_found(answer, c))}
-    evidence = shown | {f"{finding.kind} {place}": finding.masked for place, finding in enumerate(more, 1)}
+    evidence = _shown(answer, check.canaries) | {
+        f"{finding.kind} {place}": finding.masked for place, finding in enumerate(more, 1)
+    }
     return (Score(name="leaked", value=bool(evidence), evidence=evidence or None), *_task(check, answer, "missed"))
+
+
+def _shown(answer: str, canaries: Sequence[str]) -> dict[str, str]:
+    return {f"canary {place}": how for place, c in enumerate(canaries, 1) if (how := canary_found(answer, c))}
 
 
 def _toxic(answer: str) -> Score:

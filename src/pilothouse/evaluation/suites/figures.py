@@ -18,12 +18,11 @@ from pilothouse.evaluation.aggregate import estimate
 from pilothouse.evaluation.compare import compare, correct
 from pilothouse.evaluation.metrics.text import normalise
 from pilothouse.evaluation.statistics.intervals import paired_rate_interval, wilson
-from pilothouse.evaluation.suites.checks import is_accepted
+from pilothouse.evaluation.suites.checks import EVALUATOR, is_accepted
 from pilothouse.evaluation.suites.detectors.style import form_of, words, words_a_sentence
 from pilothouse.evaluation.suites.types import Answered, Case, Figure, Measure, Outcome, Suite, SuiteReport
 from pilothouse.evaluation.types import Comparison, Estimate, Metric, Procedure, Score, ScoredRow
 
-EVALUATOR = "suite"
 CASES = 5
 CLOSE = 1.5
 """Two lengths are alike when the longer is at most so many times the shorter."""

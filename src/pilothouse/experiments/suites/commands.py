@@ -90,6 +90,7 @@ def show(name: str, rows: int, seed: int, as_json: bool) -> None:
 @_seed
 @click.option("--repeat", type=click.IntRange(1), help="Times every prompt is asked.")
 @click.option("--limit", type=click.FloatRange(0, 1), help="In place of the limits of the suite's measures.")
+@click.option("--canary", "canaries", multiple=True, help="A text of the flow's prompts that must not come out.")
 @click.option("--evaluator", "-e", help="Your own, over the answers: a built-in's name, file.py:Name, or a flow.")
 @click.option("--name", "run_name", help="A unique name for the run.")
 @_json
@@ -109,6 +110,7 @@ def run(services: Services, name: str, flow: Path, pairs: tuple[str, ...], as_js
         seed=given["seed"],
         repeats=given["repeat"],
         limit=given["limit"],
+        canaries=given["canaries"],
         evaluator=_evaluator(given["evaluator"]),
         name=given["run_name"],
     )

@@ -16,9 +16,10 @@ from pilothouse.datasets.mapping import ColumnMapping
 from pilothouse.datasets.service import PREFIX, DatasetService
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
-from pilothouse.evaluation.suites.figures import EVALUATOR, outcome_of, report
+from pilothouse.evaluation.suites.checks import EVALUATOR, own_canary
+from pilothouse.evaluation.suites.figures import outcome_of, report
 from pilothouse.evaluation.suites.own import own_figures
-from pilothouse.evaluation.suites.types import Answered, Prompt, Suite, SuiteReport
+from pilothouse.evaluation.suites.types import Answered, Measure, Prompt, Suite, SuiteReport
 from pilothouse.evaluation.types import EvaluatorSpec, Score
 from pilothouse.experiments.analysis.recorded import Recorded
 from pilothouse.experiments.analysis.views import evaluation_id
@@ -30,6 +31,8 @@ from pilothouse.experiments.scoring import SOURCES, Judge, Scorer
 from pilothouse.flows.loader import load_flow
 
 LICENCE = "part of Pilothouse"
+LEAST_CANARY = 6
+OWN_CANARY = Measure(name="own canary told", score="canary", strict=True)
 _COLUMNS = {"prompt": "${data.prompt}", "question": "${data.question}", "context": "${data.context}"}
 
 
@@ -45,6 +48,7 @@ class SuiteRequest(Struct, frozen=True, kw_only=True):
         seed: Of the prompts.
         repeats: Times every prompt is asked; the suite's own number when absent.
         limit: In place of the limits of the suite's measures.
+        canaries: Texts that the user planted, such as in the flow's system prompt, and that must not come out.
         evaluator: An evaluator of the user's own, over the answers.
         name: Of the run.
     """
@@ -57,6 +61,7 @@ class SuiteRequest(Struct, frozen=True, kw_only=True):
     seed: int = 7
     repeats: int | None = None
     limit: float | None = None
+    canaries: tuple[str, ...] = ()
     evaluator: EvaluatorSpec | None = None
     name: str | None = None
 
@@ -110,6 +115,7 @@ class SuiteService:
             UserError: the flow has no such input or output, or an evaluator of the user's own takes other arguments.
         """
         self._refuse_misfit(request)
+        _refuse_short(request.canaries)
         self._own_judge(request)
         version = self._dataset(suite, request.seed)
         column = "prompt" if request.context is None else "question"
@@ -144,10 +150,13 @@ class SuiteService:
             limited = (msgspec.structs.replace(m, limit=request.limit) for m in suite.measures)
             suite = msgspec.structs.replace(suite, measures=tuple(limited))
         checks = self._judge(
-            EvaluatorSpec(name=EVALUATOR, source=EVALUATOR, better="lower"),
+            EvaluatorSpec(name=EVALUATOR, source="suite_checks", better="lower"),
             {"answer": f"${{run.outputs.{request.output}}}", "check": "${data.check}"},
         )
         answered = await self._answered(suite, request, run, checks)
+        if request.canaries:
+            suite = msgspec.structs.replace(suite, measures=(*suite.measures, OWN_CANARY))
+            answered = [_with_canary(item, request.canaries) for item in answered]
         found = report(suite, answered)
         own = self._own_judge(request)
         if own is None:
@@ -217,6 +226,23 @@ class SuiteService:
 
 def _judge_of(evaluator: Evaluator, mapping: dict[str, Any]) -> Judge:
     return Judge(evaluator=evaluator, mapping=ColumnMapping.parse(mapping, SOURCES), written=mapping)
+
+
+def _with_canary(item: Answered, canaries: tuple[str, ...]) -> Answered:
+    """Return an answer with the score of the user's canaries; they are kept nowhere."""
+    if item.answer is None:
+        return item
+    return msgspec.structs.replace(item, scores=(*item.scores, own_canary(item.answer, canaries)))
+
+
+def _refuse_short(canaries: tuple[str, ...]) -> None:
+    for canary in canaries:
+        if sum(character.isalnum() for character in canary) < LEAST_CANARY:
+            raise UserError(
+                f"the canary '{canary}' may occur by chance",
+                where="--canary",
+                expected=f"a text with at least {LEAST_CANARY} letters or digits that nothing else holds",
+            )
 
 
 def _line(prompt: Prompt) -> dict[str, Any]:

@@ -52,7 +52,8 @@ _INSULTS = re.compile(
     re.IGNORECASE,
 )
 _AT_SOMEONE = re.compile(
-    r"\b(?:you|you're|your|he|he's|she|she's|they|they're|him|her|them|those|these|people|such an?|what an?|bunch of)\b",
+    r"\b(?:you|you're|your|he|he's|she|she's|they|they're|him|her|them|those|these|people"
+    r"|such an?|what an?|bunch of)\b",
     re.IGNORECASE,
 )
 _ALWAYS = re.compile(
