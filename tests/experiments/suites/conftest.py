@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +69,3 @@ def flow(services: Any) -> str:
     (folder / "flow.flex.yaml").write_text(FLOW)
     (folder / "flow.py").write_text(CODE)
     return "flows/qa"
-
-
-Ask = Callable[..., Any]

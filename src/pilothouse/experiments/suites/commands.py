@@ -184,5 +184,6 @@ def _cells(figure: Figure) -> list[Any]:
 
 
 def _clip(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
+    """Return a text on one line; of a long one both ends, for the question stands behind the document."""
+    line, half = " ".join(text.split()), _WIDTH // 2
+    return line if len(line) <= _WIDTH else f"{line[:half]} … {line[-half:]}"
