@@ -1,0 +1,1 @@
+"""Suites: prompts with planted facts, detectors of what must not come out, and figures with intervals."""

@@ -1,0 +1,1 @@
+"""Detectors: what an answer shows, found by rules that anyone can read."""
