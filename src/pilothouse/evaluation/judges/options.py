@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct, field
 
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.structs import convert
 from pilothouse.evaluation.judges.panel import Panel, Seat
 from pilothouse.evaluation.judges.rubric import Example, Kind, Rubric
@@ -26,6 +29,7 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         panel: Several judges, whose verdicts are put together.
         votes: Times each judge is asked about a row.
         temperature: Of all judges.
+        max_tokens: Of an answer, its reason included.
         timeout: Seconds an answer may take.
     """
 
@@ -39,6 +43,7 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     panel: tuple[Seat, ...] = ()
     votes: int = 1
     temperature: float = 0.0
+    max_tokens: int = 512
     timeout: float = 120.0
 
     def rubric(self) -> Rubric:
@@ -46,6 +51,10 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return Rubric(
             question=self.question, kind=self.kind, levels=self.levels, guidance=self.guidance, examples=self.examples
         )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides verdicts besides the words and the models: how often and how freely they are asked."""
+        return {"votes": self.votes, "temperature": self.temperature, "max_tokens": self.max_tokens}
 
     def seat(self, rubric: Rubric, models: ModelLookup) -> Panel:
         """Return the judges."""
@@ -56,6 +65,7 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             models,
             votes=self.votes,
             temperature=self.temperature,
+            max_tokens=self.max_tokens,
             timeout=self.timeout,
         )
 
@@ -67,3 +77,16 @@ def judge_options(given: dict[str, Any], where: str | None) -> JudgeOptions:
         ConfigError: naming what is unknown, missing or of the wrong kind.
     """
     return convert(given, JudgeOptions, where=where or "options of a judge")
+
+
+@contextmanager
+def at(where: str | None) -> Generator[None]:
+    """Say where a judge was asked for, when it cannot work as it was.
+
+    Raises:
+        ConfigError: as it was raised inside, with its place.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.message, where=error.where or where, expected=error.expected, fix=error.fix) from error

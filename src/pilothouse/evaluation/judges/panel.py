@@ -11,14 +11,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pilothouse.core.errors import ConfigError, ModelError
+from pilothouse.core.errors import ConfigError, ConnectionFault, ModelError
 from pilothouse.evaluation.judges.reply import Reply, read
 from pilothouse.evaluation.judges.rubric import Rubric
 from pilothouse.flows.nodes.work import ModelLookup
 from pilothouse.models.client import ModelClient
 from pilothouse.models.types import ChatRequest, Message
-
-_REASON_TOKENS = 512
 
 
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +35,7 @@ class Panel:
         models: Where connections are found.
         votes: Times each is asked about a row; with more than one, ``temperature`` should not be 0.
         temperature: Of all of them.
+        max_tokens: Of an answer, its reason included.
         timeout: Seconds an answer may take.
 
     Raises:
@@ -52,6 +51,7 @@ class Panel:
         *,
         votes: int = 1,
         temperature: float = 0.0,
+        max_tokens: int = 512,
         timeout: float = 120.0,
     ) -> None:
         if not seats or votes < 1:
@@ -62,6 +62,7 @@ class Panel:
         self._seats = [(seat, models.client(seat.connection)) for seat in seats]
         self._votes = votes
         self._temperature = temperature
+        self._max_tokens = max_tokens
         self._timeout = timeout
         self.identity: list[Any] = [
             [{k: v for k, v in models.connection(seat.connection).identity().items() if k != "name"}, seat.model]
@@ -80,7 +81,7 @@ class Panel:
             model=seat.model,
             messages=messages,
             temperature=self._temperature,
-            max_tokens=_REASON_TOKENS,
+            max_tokens=self._max_tokens,
             seed=vote,
             response_format={"type": "json_schema", "json_schema": form},
         )
@@ -89,7 +90,7 @@ class Panel:
                 response = await client.chat(request)
         except TimeoutError:
             return Reply(state="error", reason=f"no answer within {self._timeout:g} s", judge=name)
-        except ModelError as error:
+        except (ModelError, ConnectionFault) as error:
             return Reply(state="error", reason=str(error), judge=name)
         said = f"{client.provider}/{response.model}" if response.model else name
         return replace(read(response.text, self._rubric), judge=said)
@@ -98,13 +99,14 @@ class Panel:
 def agreed(replies: Sequence[Reply], rubric: Rubric) -> Reply:
     """Return what the answers come to together.
 
-    Yes and no by majority, and abstained when they are even; of levels, and of two answers, the median. Without a
-    verdict: abstained when any judge did, else unparsable when any answer was, else the first error.
+    Yes and no by majority, and abstained when they are even; of levels, and of two answers, the median. Less than half
+    of the judges decide nothing: then it is abstained when any judge did, else unparsable when any answer was, else
+    the first error.
     """
     told = [reply for reply in replies if reply.state == "ok"]
-    if not told:
+    if 2 * len(told) < len(replies) or not told:
         order = ("abstained", "unparsable", "error")
-        return min(replies, key=lambda reply: order.index(reply.state))
+        return min((reply for reply in replies if reply.state != "ok"), key=lambda reply: order.index(reply.state))
     verdicts = [reply.verdict for reply in told if reply.verdict is not None]
     if rubric.kind != "binary":
         middle = median(verdicts)

@@ -9,9 +9,12 @@ from msgspec import Struct
 
 from pilothouse.core.errors import NotFound, nearest_hint
 from pilothouse.evaluation.aggregate import classification_report, estimates
+from pilothouse.evaluation.calibration.types import Calibration
+from pilothouse.evaluation.calibration.wording import corrected_rate, words
 from pilothouse.evaluation.compare import compare_runs
 from pilothouse.evaluation.figures import metrics_of
 from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
+from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.analysis.faults import faults_of
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
 from pilothouse.experiments.analysis.measures import Measures, measure
@@ -45,11 +48,13 @@ class ArmResult(Struct, frozen=True, kw_only=True):
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """What an evaluator says of its own figures."""
+    """What an evaluator says of its own figures; a judge also, how far it was compared with people."""
 
     name: str
     metrics: tuple[Metric, ...] = ()
     better: Direction | dict[str, Direction] = "higher"
+    is_judge: bool = False
+    calibration: Calibration | None = None
 
 
 class Frame(Struct, frozen=True, kw_only=True):
@@ -109,6 +114,7 @@ def compare_arms(
         verdict=verdict_of(primary, experiment.baseline, found, deciding),
         notes=(
             *(str(fault) for arm in arms for fault in faults_of(arm.variant.name, arm.scored)),
+            *_judge_notes(metrics, arms, declared, how),
             *notes_of(primary, experiment.baseline, found, comparisons),
         ),
         rows=max((arm.rows for arm in found), default=0),
@@ -116,6 +122,26 @@ def compare_arms(
         prompts=frame.prompts,
         facts=frame.facts,
     )
+
+
+def _judge_notes(
+    metrics: Sequence[Metric], arms: Sequence[ArmResult], declared: Sequence[Declared], how: Procedure
+) -> Iterator[str]:
+    """Yield what every judge is worth, and the rates that its errors leave."""
+    for judge in declared:
+        if not judge.is_judge:
+            continue
+        yield f"{judge.name} is a judge's opinion; {words(judge.calibration)}."
+        for metric in metrics:
+            for arm in arms:
+                found = corrected_rate(metric, arm.scored, judge.calibration, how.level)
+                if found is not None and found.value is not None:
+                    shown = numbers.estimate(found, metric)
+                    note = f"; {found.note}" if found.note else ""
+                    yield (
+                        f"{arm.variant.name}: {metric.name} corrected for the judge's errors is {shown}, "
+                        f"n = {found.n:,}{note}."
+                    )
 
 
 def views_of(primary: Metric, arms: Sequence[ArmResult]) -> Iterator[RowView]:
