@@ -10,7 +10,7 @@ from msgspec import to_builtins
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import ConfigError
 from pilothouse.evaluation.evaluators.evaluator import Aggregated, Judged, Parameters
-from pilothouse.evaluation.judges.options import JudgeOptions, at, judge_options
+from pilothouse.evaluation.judges.options import at, judge_options
 from pilothouse.evaluation.judges.panel import Panel, agreed
 from pilothouse.evaluation.judges.prompt import messages
 from pilothouse.evaluation.judges.reply import Reply
@@ -28,8 +28,14 @@ class ModelJudge(Protocol):
     """An evaluator that is a model's opinion: it says how far that was compared with people's."""
 
     calibration: str
-    rubric: Rubric
     version: str
+
+
+@runtime_checkable
+class RubricJudge(ModelJudge, Protocol):
+    """A judge that gives one verdict by a rubric: it can be calibrated."""
+
+    rubric: Rubric
 
 
 class PromptJudge:
@@ -64,7 +70,7 @@ class PromptJudge:
                 raise ConfigError("a judge of single answers is not pairwise", fix="name the evaluator `pairwise`")
             panel = options.seat(rubric, models)
         better = spec.better if isinstance(spec.better, str) else spec.better.get(spec.name, "higher")
-        return cls(spec.name, rubric, panel, version_of(options, panel, rubric), better)
+        return cls(spec.name, rubric, panel, version_of(panel, rubric), better)
 
     async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
         """Ask about one row."""
@@ -89,13 +95,13 @@ class PromptJudge:
         return None
 
 
-def version_of(options: JudgeOptions, panel: Panel, rubric: Rubric) -> str:
+def version_of(panel: Panel, rubric: Rubric) -> str:
     """Return the digest of all that decides verdicts: the words that are sent, the models, and how they are asked.
 
     What a connection is called and how long an answer may take decide nothing.
     """
     asked = messages(rubric, {"material": "..."})
-    return digest([options.identity(), panel.identity, to_builtins(asked), rubric.schema()])
+    return digest([panel.identity, to_builtins(asked), rubric.schema()])
 
 
 def score_of(name: str, reply: Reply, evidence: Any) -> Score:

@@ -10,8 +10,9 @@ from msgspec import Struct, field
 
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.structs import convert
-from pilothouse.evaluation.judges.panel import Panel, Seat
+from pilothouse.evaluation.judges.panel import Panel
 from pilothouse.evaluation.judges.rubric import Example, Kind, Rubric
+from pilothouse.evaluation.judges.seats import Asking, Seat, Seats
 from pilothouse.flows.nodes.work import ModelLookup
 
 
@@ -52,22 +53,13 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             question=self.question, kind=self.kind, levels=self.levels, guidance=self.guidance, examples=self.examples
         )
 
-    def identity(self) -> dict[str, Any]:
-        """Return what decides verdicts besides the words and the models: how often and how freely they are asked."""
-        return {"votes": self.votes, "temperature": self.temperature, "max_tokens": self.max_tokens}
-
     def seat(self, rubric: Rubric, models: ModelLookup) -> Panel:
         """Return the judges."""
         one = (Seat(connection=self.connection, model=self.model),) if self.connection else ()
-        return Panel(
-            rubric,
-            self.panel or one,
-            models,
-            votes=self.votes,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            timeout=self.timeout,
+        asking = Asking(
+            votes=self.votes, temperature=self.temperature, max_tokens=self.max_tokens, timeout=self.timeout
         )
+        return Panel(rubric, Seats(self.panel or one, models, asking))
 
 
 def judge_options(given: dict[str, Any], where: str | None) -> JudgeOptions:

@@ -55,7 +55,7 @@ class PairwiseJudge:
             options = judge_options(spec.options, spec.where)
             rubric = _rubric(options)
             panel = options.seat(rubric, models)
-        return cls(spec.name, rubric, panel, version_of(options, panel, rubric))
+        return cls(spec.name, rubric, panel, version_of(panel, rubric))
 
     async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
         """Ask about one row, in both orders."""

@@ -16,7 +16,7 @@ from pilothouse.evaluation.calibration.labels import part_of, read_labels
 from pilothouse.evaluation.calibration.measure import calibrate, disagreements
 from pilothouse.evaluation.calibration.service import CalibrationService
 from pilothouse.evaluation.calibration.types import Label
-from pilothouse.evaluation.judges.judge import ModelJudge
+from pilothouse.evaluation.judges.judge import RubricJudge
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluationRow, ScoredRow
 from pilothouse.experiments.calibration.types import Ask, Calibrated
@@ -141,7 +141,7 @@ def _chosen(judges: Sequence[Judge], name: str) -> Judge:
         NotFound: there is none of that name.
         ConfigError: it is no judge, or the name is missing and there are several.
     """
-    asking = [judge for judge in judges if isinstance(judge.evaluator, ModelJudge)]
+    asking = [judge for judge in judges if isinstance(judge.evaluator, RubricJudge)]
     if not name and len(asking) == 1:
         return asking[0]
     if not name:
@@ -154,12 +154,12 @@ def _chosen(judges: Sequence[Judge], name: str) -> Judge:
         known = [judge.evaluator.name for judge in asking]
         raise NotFound(f"the experiment has no judge '{name}'", expected=nearest_hint(name, known))
     if found not in asking:
-        raise ConfigError(f"'{name}' is no judge: it asks no model", expected="an evaluator `judge` or `pairwise`")
+        raise ConfigError(f"'{name}' gives no verdicts by a rubric", expected="an evaluator `judge` or `pairwise`")
     return found
 
 
-def _model(judge: Judge) -> ModelJudge:
-    if not isinstance(judge.evaluator, ModelJudge):
+def _model(judge: Judge) -> RubricJudge:
+    if not isinstance(judge.evaluator, RubricJudge):
         raise ConfigError(f"'{judge.evaluator.name}' is no judge")
     return judge.evaluator
 
