@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.flows.building import FakeModels, answer
 
-from pilothouse.core.errors import ConfigError, DataError, ModelError
+from pilothouse.core.errors import DataError, ModelError, UserError
 from pilothouse.evaluation.aggregate import estimates
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.evaluators.loading import load_evaluator
@@ -215,7 +215,7 @@ def test_documents_come_as_texts_or_as_dicts() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"connection": "fake", "votes": 3}, {"connection": ""}])
 def test_options_are_checked(options: dict[str, Any]) -> None:
-    with pytest.raises((ConfigError, Exception), match=r"votes|connection"):
+    with pytest.raises(UserError, match=r"votes|connection"):
         load(FakeModels(), **options)
 
 

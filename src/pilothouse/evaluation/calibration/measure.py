@@ -14,7 +14,7 @@ from pilothouse.evaluation.calibration.types import LEAST, Calibration, Disagree
 from pilothouse.evaluation.judges.rubric import Kind
 from pilothouse.evaluation.statistics.agreement import cohen_kappa, krippendorff_alpha, rates
 from pilothouse.evaluation.statistics.arrays import FloatArray, Statistic
-from pilothouse.evaluation.statistics.bootstrap import bootstrap
+from pilothouse.evaluation.statistics.bootstrap import RESAMPLES, bootstrap
 from pilothouse.evaluation.statistics.intervals import wilson
 from pilothouse.evaluation.types import Interval, Score, ScoredRow, State
 
@@ -56,7 +56,7 @@ def calibrate(
         matrix=tuple(tuple(times[truth, verdict] for verdict in values) for truth in values),
         agreement=share(sum(t == v for t, v in zip(truths, verdicts, strict=True)), len(pairs)),
         kappa=cohen_kappa(truths, verdicts, "quadratic" if kind == "ordinal" else "none") if pairs else None,
-        kappa_interval=_kappa_interval(truths, verdicts, weighted=kind == "ordinal", seed=seed),
+        kappa_interval=kappa_interval(truths, verdicts, weighted=kind == "ordinal", seed=seed),
         sensitivity=_side(sides, "sensitivity"),
         specificity=_side(sides, "specificity"),
         raters=max((len(label.ratings) for label in labels), default=0),
@@ -81,6 +81,30 @@ def disagreements(judge: str, labels: Sequence[Label], rows: Sequence[ScoredRow]
             reason = next((answer.get("reason", "") for answer in _answers(scores[label.id])), "")
             found.append(Disagreement(id=label.id, label=label.value, verdict=verdict, reason=reason))
     return tuple(found)
+
+
+def kappa_interval(
+    truths: Sequence[float], verdicts: Sequence[float], *, weighted: bool, seed: int = 7, resamples: int = RESAMPLES
+) -> Interval | None:
+    """Return a BCa interval of Cohen's kappa over rows; None when all is one value, or rows are too few.
+
+    Args:
+        truths: What people said.
+        verdicts: What the judge said, in the same order.
+        weighted: Whether weights are quadratic.
+        seed: Of the bootstrap.
+        resamples: Of the bootstrap.
+    """
+    values = sorted({*truths, *verdicts})
+    if len(values) < 2:
+        return None
+    place = {value: index for index, value in enumerate(values)}
+    size = len(values)
+    cells = Counter(place[t] * size + place[v] for t, v in zip(truths, verdicts, strict=True))
+    units = np.eye(size * size)[sorted(cells)]
+    counts = np.array([cells[cell] for cell in sorted(cells)], dtype=np.int64)
+    found = bootstrap(units, counts, _kappas(size, weighted=weighted), seed=seed, resamples=resamples).interval
+    return found and replace(found, low=float(found.low), high=float(found.high))
 
 
 def share(hits: int, n: int) -> Share:
@@ -112,21 +136,6 @@ def _side(sides: Mapping[str, tuple[int, int, Interval | None]], name: str) -> S
 def _true_share(scores: Sequence[Score]) -> Share:
     told = [bool(score.value) for score in scores if score.state == "ok"]
     return share(sum(told), len(told))
-
-
-def _kappa_interval(
-    truths: Sequence[float], verdicts: Sequence[float], *, weighted: bool, seed: int
-) -> Interval | None:
-    values = sorted({*truths, *verdicts})
-    if len(values) < 2:
-        return None
-    place = {value: index for index, value in enumerate(values)}
-    size = len(values)
-    cells = Counter(place[t] * size + place[v] for t, v in zip(truths, verdicts, strict=True))
-    units = np.eye(size * size)[sorted(cells)]
-    counts = np.array([cells[cell] for cell in sorted(cells)], dtype=np.int64)
-    found = bootstrap(units, counts, _kappas(size, weighted=weighted), seed=seed).interval
-    return found and replace(found, low=float(found.low), high=float(found.high))
 
 
 def _kappas(size: int, *, weighted: bool) -> Statistic:
