@@ -19,7 +19,6 @@ from pilothouse.datasets.service import DatasetService
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.experiments.analysis.compilation import ArmResult, Frame, compare_arms, merge, views_of
-from pilothouse.experiments.analysis.declared import declared_by, versions_of
 from pilothouse.experiments.analysis.direct import experiment_of_runs, refuse_unlike
 from pilothouse.experiments.analysis.facts import facts_of
 from pilothouse.experiments.analysis.faults import Fault, faults_of
@@ -27,6 +26,7 @@ from pilothouse.experiments.analysis.measures import calls_made
 from pilothouse.experiments.analysis.prompts import prompt_diffs
 from pilothouse.experiments.analysis.recorded import Recorded, first_times
 from pilothouse.experiments.archive import Archive
+from pilothouse.experiments.calibration.declared import declared_by, versions_of
 from pilothouse.experiments.comparison import Calls, ExperimentComparison
 from pilothouse.experiments.execution import ArmExecutor
 from pilothouse.experiments.file import Overrides

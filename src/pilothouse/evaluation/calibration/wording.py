@@ -36,7 +36,7 @@ def corrected_rate(
     """
     if found is None or found.sensitivity is None or found.specificity is None:
         return None
-    if metric.kind != "rate" or metric.evaluator != found.judge or metric.score != found.judge:
+    if metric.kind != "rate" or metric.score != metric.evaluator:
         return None
     verdicts: list[bool] = []
     excluded: dict[str, int] = {}

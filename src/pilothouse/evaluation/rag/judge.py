@@ -125,6 +125,8 @@ class RagJudge:
                 **to_builtins(reading),
                 "relevant": [key for key in case.sentences if key in reading.relevant],
                 "used": [key for key in case.sentences if key in reading.used],
+                "unknown": list(reading.unknown),
+                "contradictions": list(reading.contradictions),
             },
             "sentences": {**case.sentences, **{item.key: item.text for item in case.answer}},
             "judge": judge,
