@@ -91,8 +91,7 @@ def test_a_file_of_labels_is_judged_now_and_split(project: Any, call: Any) -> No
         "mine.csv", "id,text,label\n" + "".join(f"m{n},{text} {n},{label}\n" for n, (text, label) in enumerate(rows))
     )
     every = ("calibrate", "experiment.yaml", "--labels", "mine.csv", "--yes", "spam")
-    result = call(*every)
-    assert isinstance(result.exception, DataError) is False
+    assert told(call(*every, "--json"))["n"] == 80
     sizes = {}
     for side in ((), ("--dev",)):
         found = call(*every, "--split", "0.5", *side, "--json")
@@ -113,6 +112,15 @@ def test_tuning_shows_disagreements_and_keeps_nothing(project: Any, call: Any) -
     tested = call("calibrate", "sms", "--labels", "labels.csv")
     assert "people say no, the judge" not in tested.stdout
     assert "too few rows are labelled yes" in tested.stdout
+
+
+def test_what_the_judge_was_shown_as_an_example_does_not_measure_it(project: Any, call: Any) -> None:
+    example = "{material: {message: a prize, label: spam}, verdict: true, reason: it sells}"
+    project.edit("experiment.yaml", "connection: judge}", f"connection: judge, examples: [{example}]}}")
+    project.write("mine.csv", "id,message,label,kind\n1,a prize,spam,yes\n2,a prize,ham,yes\n3,hello,ham,no\n")
+    found = told(call("calibrate", "experiment.yaml", "--labels", "mine.csv", "--label-column", "kind", "--json"))
+    assert found["n"] == 2
+    assert found["notes"][0] == "left out, for the judge was shown them as examples: 1 of 3 labelled rows"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from msgspec.structs import replace
+
 from pilothouse.core.errors import ConfigError, Conflict, DataError, NotFound, nearest_hint
 from pilothouse.core.services import Services
 from pilothouse.core.storage.sql import Database
@@ -84,16 +86,19 @@ class JudgeService:
         if path.is_file():
             judge = _chosen(self._preparer.prepare(path).judges, ask.judge)
             labels, rows = self._labels(ask, judge)
-            scored = await self._judged(judge, labels, rows, on_row)
+            labels, rows, notes = _unseen(judge, labels, rows)
+            scored = await self._judged(judge, rows, on_row)
         else:
             record = self._store.get(ask.source)
             judge = _chosen(
                 [self._preparer.judge(use.spec, use.column_mapping) for use in record.definition.evaluators], ask.judge
             )
             labels, _ = self._labels(ask, judge)
+            notes = ()
             scored = self._recorded(record, judge, ask.variant)
         asked = _model(judge)
         found = calibrate(judge.evaluator.name, asked.rubric.kind, labels, scored, split=ask.part.split)
+        found = replace(found, notes=(*notes, *found.notes))
         if ask.part.side == "dev":
             return Calibrated(calibration=found, disagreements=disagreements(judge.evaluator.name, labels, scored))
         return Calibrated(calibration=found, ref=self._calibrations.keep(found).ref)
@@ -106,11 +111,9 @@ class JudgeService:
         first = {id_: row for row in reversed(rows) if (id_ := str(row.data[ask.columns.id])) in wanted}
         return labels, tuple(Row(id=id_, number=row.number, data=row.data) for id_, row in first.items())
 
-    async def _judged(
-        self, judge: Judge, labels: Sequence[Label], rows: Sequence[Row], on_row: OnRow | None
-    ) -> tuple[ScoredRow, ...]:
+    async def _judged(self, judge: Judge, rows: Sequence[Row], on_row: OnRow | None) -> tuple[ScoredRow, ...]:
         if not rows:
-            raise DataError("no row of this part has a label", expected=f"of {len(labels)} rows at least one")
+            raise DataError("no row of this part has a label", expected="at least one row that people agree on")
         name = judge.evaluator.name
         asked = [EvaluationRow(id=row.id, arguments={name: _material(judge, row)}) for row in rows]
         done = itertools.count(1)
@@ -162,6 +165,21 @@ def _model(judge: Judge) -> RubricJudge:
     if not isinstance(judge.evaluator, RubricJudge):
         raise ConfigError(f"'{judge.evaluator.name}' is no judge")
     return judge.evaluator
+
+
+def _unseen(
+    judge: Judge, labels: Sequence[Label], rows: Sequence[Row]
+) -> tuple[tuple[Label, ...], tuple[Row, ...], tuple[str, ...]]:
+    """Return the labels and rows that the judge was not shown as examples, and a note on the others."""
+    examples = [example.material for example in _model(judge).rubric.examples]
+    shown = {row.id for row in rows if _material(judge, row) in examples}
+    if not shown:
+        return tuple(labels), tuple(rows), ()
+    return (
+        tuple(label for label in labels if label.id not in shown),
+        tuple(row for row in rows if row.id not in shown),
+        (f"left out, for the judge was shown them as examples: {len(shown)} of {len(rows)} labelled rows",),
+    )
 
 
 def _material(judge: Judge, row: Row) -> dict[str, Any]:
