@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from pilothouse.core.errors import ConfigError, DataError
 from pilothouse.datasets.types import Row
+from pilothouse.evaluation.calibration.correction import corrected_rate
 from pilothouse.evaluation.calibration.labels import LabelColumns, part_of, read_labels
 from pilothouse.evaluation.calibration.measure import calibrate, disagreements
 from pilothouse.evaluation.calibration.service import CalibrationService
 from pilothouse.evaluation.calibration.types import Calibration, Label, Part, Value
-from pilothouse.evaluation.calibration.wording import corrected_rate, words
+from pilothouse.evaluation.calibration.wording import words
 from pilothouse.evaluation.judges.rubric import Rubric
 from pilothouse.evaluation.statistics.agreement import true_rate
 from pilothouse.evaluation.types import Metric, Score, ScoredRow, State

@@ -96,6 +96,7 @@ class PairwiseJudge:
         return Aggregated(figures={}, faults={})
 
     async def __aenter__(self) -> Self:
+        self._panel.open()
         return self
 
     async def __aexit__(self, *exception: object) -> None:

@@ -23,6 +23,10 @@ class Panel:
         self._seats = seats
         self.identity: list[Any] = seats.identity
 
+    def open(self) -> None:
+        """Begin to ask in this event loop."""
+        self._seats.open()
+
     async def ask(self, messages: tuple[Message, ...]) -> list[Reply]:
         """Return the answers of all judges, in the order of seats and votes; whatever fails is an answer too."""
         return [self._read(answer) for answer in await self._seats.ask(messages, self._rubric.schema())]

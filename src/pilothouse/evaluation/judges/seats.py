@@ -13,6 +13,8 @@ from pilothouse.flows.nodes.work import ModelLookup
 from pilothouse.models.client import ModelClient
 from pilothouse.models.types import ChatRequest, Message
 
+_MOST_AT_ONCE = 1024
+
 
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A place on the panel: a connection, and the model behind it (the connection's own when empty)."""
@@ -28,7 +30,7 @@ class Asking(Struct, frozen=True, kw_only=True):
         votes: Times each is asked about a row; with more than one, ``temperature`` should not be 0.
         temperature: Of all of them.
         max_tokens: Of an answer, its reason included.
-        timeout: Seconds an answer may take; it decides no verdict.
+        timeout: Seconds an answer may take once it is asked for; it decides no verdict.
     """
 
     votes: int = 1
@@ -65,11 +67,20 @@ class Seats:
             models.check(seat.connection, seat.model)
         self._seats = [(seat, models.client(seat.connection)) for seat in seats]
         self._asking = asking
+        self._slots = {seat.connection: models.slots(seat.connection) for seat in seats}
+        self.open()
         models_asked = [
             [{k: v for k, v in models.connection(seat.connection).identity().items() if k != "name"}, seat.model]
             for seat in seats
         ]
         self.identity: list[Any] = [models_asked, asking.votes, asking.temperature, asking.max_tokens]
+
+    def open(self) -> None:
+        """Begin to ask in this event loop.
+
+        No more is asked at once than a connection serves: the time that an answer may take is not spent in a queue.
+        """
+        self._gates = {name: asyncio.Semaphore(slots or _MOST_AT_ONCE) for name, slots in self._slots.items()}
 
     async def ask(self, messages: tuple[Message, ...], form: dict[str, Any]) -> list[Answer]:
         """Return the answers of all judges, in the order of seats and votes; whatever fails is an answer too.
@@ -95,7 +106,7 @@ class Seats:
             response_format={"type": "json_schema", "json_schema": schema},
         )
         try:
-            async with asyncio.timeout(self._asking.timeout):
+            async with self._gates[seat.connection], asyncio.timeout(self._asking.timeout):
                 response = await client.chat(request)
         except TimeoutError:
             return Answer(judge=name, error=f"no answer within {self._asking.timeout:g} s")

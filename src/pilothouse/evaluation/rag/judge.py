@@ -109,6 +109,7 @@ class RagJudge:
         return Aggregated(figures={}, faults={})
 
     async def __aenter__(self) -> Self:
+        self._seats.open()
         return self
 
     async def __aexit__(self, *exception: object) -> None:

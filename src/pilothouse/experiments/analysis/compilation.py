@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from pilothouse.core.errors import NotFound, nearest_hint
 from pilothouse.evaluation.aggregate import classification_report, estimates
+from pilothouse.evaluation.calibration.correction import corrected_rate
 from pilothouse.evaluation.calibration.types import Calibration
-from pilothouse.evaluation.calibration.wording import corrected_rate, words
+from pilothouse.evaluation.calibration.wording import words
 from pilothouse.evaluation.compare import compare_runs
 from pilothouse.evaluation.figures import metrics_of
 from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
