@@ -16,6 +16,7 @@ from time import process_time
 
 import numpy as np
 
+from pilothouse.evaluation.calibration.measure import kappa_interval
 from pilothouse.evaluation.compare import compare, compare_runs
 from pilothouse.evaluation.metrics.classification import statistic
 from pilothouse.evaluation.metrics.sums import STATISTICS
@@ -183,6 +184,20 @@ def true_rate_covers(n: int, truth: float, sensitivity: float, specificity: floa
     return trial
 
 
+def kappa_covers(n: int, truth: float, sensitivity: float, specificity: float) -> Trial:
+    agreed = truth * sensitivity + (1 - truth) * specificity
+    said = truth * sensitivity + (1 - truth) * (1 - specificity)
+    chance = truth * said + (1 - truth) * (1 - said)
+
+    def trial(rng: np.random.Generator) -> bool:
+        true = rng.random(n) < truth
+        verdict = rng.random(n) < np.where(true, sensitivity, 1 - specificity)
+        interval = kappa_interval(true.astype(float), verdict.astype(float), weighted=False, resamples=500)  # type: ignore[arg-type]
+        return _covers(interval, (agreed - chance) / (1 - chance))
+
+    return trial
+
+
 def corpus_ratio_covers(n: int) -> Trial:
     """Bootstrap interval of an error rate over texts of unequal length; longer texts have more errors a word."""
     truth = 0.1 + 0.004 * (2 * 77 + 1) / 3  # sum of squares over sum of 1 .. 77
@@ -240,6 +255,7 @@ SIMULATIONS = (
     Simulation(
         "coverage: true rate, 20 %, judge 0.9/0.85", true_rate_covers(300, 0.2, 0.9, 0.85, 100), 2000, 0.94, 0.98
     ),
+    Simulation("coverage: kappa, judge 0.85/0.9, n 120", kappa_covers(120, 0.4, 0.85, 0.9), 300, 0.92, 0.97),
     Simulation(
         "coverage: true rate, 3 %, judge 0.8/0.95", true_rate_covers(500, 0.03, 0.8, 0.95, 60), 2000, 0.94, 0.99
     ),

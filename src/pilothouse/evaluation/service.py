@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from pilothouse.core.services import Services
+from pilothouse.evaluation.calibration.service import CalibrationService
+from pilothouse.evaluation.calibration.types import Calibration
+from pilothouse.evaluation.calibration.wording import words
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.evaluators.flow import OpenFlow, flow_opener
 from pilothouse.evaluation.evaluators.loading import load_evaluator
+from pilothouse.evaluation.judges.judge import ModelJudge
 from pilothouse.evaluation.session import EvaluationSession
 from pilothouse.evaluation.types import EvaluationResult, EvaluationRow, EvaluatorSpec, ScoredRow
 from pilothouse.flows.nodes.work import ModelLookup
@@ -26,17 +31,26 @@ CONCURRENCY = 32
 class EvaluationService:
     """Evaluators of a project, and evaluations with them."""
 
-    def __init__(self, *, root: Path, open_flow: OpenFlow, models: ModelLookup | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        root: Path,
+        open_flow: OpenFlow,
+        models: ModelLookup | None = None,
+        calibrations: Callable[[], CalibrationService] | None = None,
+    ) -> None:
         self._root = root
         self._open_flow = open_flow
         self._models = models
+        self._calibrations = calibrations
 
     @classmethod
     def build(cls, services: Services) -> Self:
         """Return the service of a project; flows as evaluators find their models in the project's connections."""
         models = services.get(ModelService)
         opener = flow_opener(models, services.settings.section(FlowSettings))
-        return cls(root=services.root, open_flow=opener, models=models)
+        calibrations = partial(services.get, CalibrationService)
+        return cls(root=services.root, open_flow=opener, models=models, calibrations=calibrations)
 
     def load(self, spec: EvaluatorSpec, arguments: Iterable[str] | None = None) -> Evaluator:
         """Return the evaluator that ``spec`` asks for; ``arguments`` are checked against what it takes.
@@ -45,9 +59,17 @@ class EvaluationService:
             NotFound, ConfigError, FlowError, UserCodeError: see `load_evaluator`.
         """
         evaluator = load_evaluator(spec, self._root, self._open_flow, self._models)
+        if isinstance(evaluator, ModelJudge):
+            evaluator.calibration = words(self.calibration(evaluator))
         if arguments is not None:
             evaluator.parameters.check(arguments, evaluator.name, spec.where)
         return evaluator
+
+    def calibration(self, evaluator: Evaluator) -> Calibration | None:
+        """Return the last calibration of an evaluator's version; None without one."""
+        if self._calibrations is None or not isinstance(evaluator, ModelJudge):
+            return None
+        return self._calibrations().latest(evaluator.version)
 
     def session(self, evaluators: Sequence[Evaluator]) -> EvaluationSession:
         """Return a session that scores rows one by one, as a run produces them.

@@ -62,6 +62,7 @@ class Arm(Struct, frozen=True, kw_only=True):
         rows: Rows that were to be answered, repeats included.
         failed: Rows without an answer; they count as the worst score unless a figure says otherwise.
         estimates: Metric's name -> estimate.
+        corrected: Metric's name -> the rate that is left when the errors of its calibrated judge are taken out.
         latency: Durations.
         usage: Tokens of all its model calls, cached ones included: what the variant costs to run afresh.
         cached_usage: The part that was not spent again.
@@ -78,6 +79,7 @@ class Arm(Struct, frozen=True, kw_only=True):
     rows: int
     failed: int
     estimates: dict[str, Estimate]
+    corrected: dict[str, Estimate] = field(default_factory=dict[str, Estimate])
     latency: Latency = Latency()
     usage: Usage = Usage()
     cached_usage: Usage = Usage()

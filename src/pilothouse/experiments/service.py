@@ -18,7 +18,7 @@ from pilothouse.core.storage.sql import Database
 from pilothouse.datasets.service import DatasetService
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.service import EvaluationService
-from pilothouse.experiments.analysis.compilation import ArmResult, Declared, Frame, compare_arms, merge, views_of
+from pilothouse.experiments.analysis.compilation import ArmResult, Frame, compare_arms, merge, views_of
 from pilothouse.experiments.analysis.direct import experiment_of_runs, refuse_unlike
 from pilothouse.experiments.analysis.facts import facts_of
 from pilothouse.experiments.analysis.faults import Fault, faults_of
@@ -26,6 +26,7 @@ from pilothouse.experiments.analysis.measures import calls_made
 from pilothouse.experiments.analysis.prompts import prompt_diffs
 from pilothouse.experiments.analysis.recorded import Recorded, first_times
 from pilothouse.experiments.archive import Archive
+from pilothouse.experiments.calibration.declared import declared_by, versions_of
 from pilothouse.experiments.comparison import Calls, ExperimentComparison
 from pilothouse.experiments.execution import ArmExecutor
 from pilothouse.experiments.file import Overrides
@@ -108,6 +109,7 @@ class ExperimentService:
         executor: Runs arms.
         runs: Reads runs.
         scorer: Judges rows.
+        evaluation: Knows what judges are worth.
         lineage: States what led to what.
         store: Keeps records.
         blobs: Keeps comparisons.
@@ -124,6 +126,7 @@ class ExperimentService:
         executor: ArmExecutor,
         runs: RunService,
         scorer: Scorer,
+        evaluation: EvaluationService,
         archive: Archive,
         clock: Clock,
         actor: Actor,
@@ -132,6 +135,7 @@ class ExperimentService:
         self._executor = executor
         self._runs = runs
         self._scorer = scorer
+        self._evaluation = evaluation
         self._archive = archive
         self._clock = clock
         self._actor = actor
@@ -147,6 +151,7 @@ class ExperimentService:
             executor=ArmExecutor(runs, store, services.clock),
             runs=runs,
             scorer=Scorer(services.state / FOLDER, evaluation),
+            evaluation=evaluation,
             archive=Archive(
                 store=store,
                 blobs=services.get(BlobStore),
@@ -228,7 +233,7 @@ class ExperimentService:
         frame = Frame(
             ref="", now=self._clock.now(), facts=facts_of(experiment, runs, versions_of(judges), ref="", digest="")
         )
-        return compare_arms(experiment, arms, declared_by(judges), frame)
+        return compare_arms(experiment, arms, declared_by(judges, self._evaluation), frame)
 
     def get(self, ref: str) -> ExperimentRecord:
         """Return an experiment: ``name``, ``name:number``, id, its beginning, or ``latest``.
@@ -336,7 +341,7 @@ class ExperimentService:
             prompts=prompt_diffs(base.flow, others),
             facts=facts_of(prepared.experiment, runs, versions_of(prepared.judges), record.ref, record.digest),
         )
-        found = compare_arms(prepared.experiment, arms, declared_by(prepared.judges), frame)
+        found = compare_arms(prepared.experiment, arms, declared_by(prepared.judges, self._evaluation), frame)
         self._archive.link(record, runs, prepared.judges)
         record = self._archive.keep(self._archive.settle(record, _status(runs), frame.now), found)
         record, files = self._archive.write(record, found, partial(views_of, found.metrics[0], arms))
@@ -367,19 +372,6 @@ def _result(variant: Variant, recorded: Recorded, scores: Sequence[Scores]) -> A
         scored=merge([item.rows for item in scores]),
         aggregates=tuple(figure for item in scores for figure in item.aggregates),
     )
-
-
-def declared_by(judges: Sequence[Judge]) -> list[Declared]:
-    """Return what evaluators say of their own figures."""
-    return [
-        Declared(name=judge.evaluator.name, metrics=judge.evaluator.metrics, better=judge.evaluator.better)
-        for judge in judges
-    ]
-
-
-def versions_of(judges: Sequence[Judge]) -> list[tuple[str, str]]:
-    """Return names and versions of evaluators."""
-    return [(judge.evaluator.name, judge.evaluator.version) for judge in judges]
 
 
 def _tell_scored(tell: OnProgress, glance: ExperimentProgress, done: int) -> None:

@@ -49,6 +49,8 @@ def said(verdict: Any, reason: str = "so") -> str:
         ("yes", YES_NO, "unparsable", None),
         ("I count 2 chunks, so the verdict is 0.", GRADES, "unparsable", None),
         (f"{said('yes')} {said('no')}", YES_NO, "unparsable", None),
+        ('{"verdict": "yes", "verdict": "no"}', YES_NO, "unparsable", None),
+        ("[" * 100_000, YES_NO, "unparsable", None),
         ('{"verdict": null}', YES_NO, "unparsable", None),
         ("[]", YES_NO, "unparsable", None),
         ("", YES_NO, "unparsable", None),
@@ -134,7 +136,9 @@ NOTHING, PROSE, GONE = Reply(state="abstained"), Reply(state="unparsable"), Repl
     [
         ([ok(True), ok(False), ok(True)], YES_NO, "ok", True),
         ([ok(True), ok(False)], YES_NO, "abstained", None),
-        ([ok(True), PROSE, GONE], YES_NO, "ok", True),
+        ([ok(True), ok(True), GONE], YES_NO, "ok", True),
+        ([ok(True), PROSE], YES_NO, "ok", True),
+        ([ok(True), PROSE, GONE], YES_NO, "unparsable", None),
         ([GONE, PROSE, NOTHING], YES_NO, "abstained", None),
         ([GONE, PROSE], YES_NO, "unparsable", None),
         ([GONE], YES_NO, "error", None),
@@ -242,3 +246,33 @@ def test_a_comparison_without_a_verdict_has_none() -> None:
     assert {score.state for score in row.scores} == {"unparsable"}
     with pytest.raises(ConfigError, match="no kind"):
         load("pairwise", FakeModels(), question="q", connection="fake", levels={1: "a", 2: "b"}, kind="ordinal")
+
+
+def test_no_more_is_asked_at_once_than_a_connection_serves() -> None:
+    at_once: list[int] = []
+    models = FakeModels()
+    models.places = 2
+
+    class Counting:
+        provider = "fake"
+        running = 0
+
+        async def chat(self, request: Any) -> ChatResponse:
+            self.running += 1
+            at_once.append(self.running)
+            await asyncio.sleep(0.01)
+            self.running -= 1
+            return answer(said("yes"))
+
+    models.client = lambda name: Counting.only  # type: ignore[assignment,method-assign,attr-defined]
+    Counting.only = Counting()  # type: ignore[attr-defined]
+    judge = load("judge", models, question="q", connection="fake", votes=3)
+    for _ in range(2):  # an evaluator may be used again, in another event loop
+        asyncio.run(_all(judge, 4))
+    assert (max(at_once), len(at_once)) == (2, 24)
+
+
+async def _all(judge: Evaluator, rows: int) -> None:
+    async with judge:
+        judged_rows = await asyncio.gather(*(judge.judge({"answer": str(n)}, n) for n in range(rows)))
+    assert all(item.scores[0].value is True for item in judged_rows)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from msgspec import to_builtins
 
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import ConfigError
 from pilothouse.evaluation.evaluators.evaluator import Aggregated, Judged, Parameters
-from pilothouse.evaluation.judges.options import judge_options
+from pilothouse.evaluation.judges.options import at, judge_options
 from pilothouse.evaluation.judges.panel import Panel, agreed
 from pilothouse.evaluation.judges.prompt import messages
 from pilothouse.evaluation.judges.reply import Reply
@@ -21,6 +21,21 @@ from pilothouse.flows.results import ErrorInfo
 
 UNCALIBRATED = "uncalibrated"
 """What a judge says of itself until its verdicts were compared with people's."""
+
+
+@runtime_checkable
+class ModelJudge(Protocol):
+    """An evaluator that is a model's opinion: it says how far that was compared with people's."""
+
+    calibration: str
+    version: str
+
+
+@runtime_checkable
+class RubricJudge(ModelJudge, Protocol):
+    """A judge that gives one verdict by a rubric: it can be calibrated."""
+
+    rubric: Rubric
 
 
 class PromptJudge:
@@ -36,7 +51,8 @@ class PromptJudge:
         self.parameters = Parameters(open=True)
         self.metrics = (_metric(name, rubric, better),)
         self.aggregates = False
-        self._rubric = rubric
+        self.calibration = UNCALIBRATED
+        self.rubric = rubric
         self._panel = panel
 
     @classmethod
@@ -47,19 +63,20 @@ class PromptJudge:
             ConfigError: for options that do not fit.
             ConnectionFault: for a connection that is missing or incomplete.
         """
-        options = judge_options(spec.options, spec.where)
-        rubric = options.rubric()
-        if rubric.kind == "pairwise":
-            raise ConfigError("a judge of single answers is not pairwise", fix="name the evaluator `pairwise`")
-        panel = options.seat(rubric, models)
+        with at(spec.where):
+            options = judge_options(spec.options, spec.where)
+            rubric = options.rubric()
+            if rubric.kind == "pairwise":
+                raise ConfigError("a judge of single answers is not pairwise", fix="name the evaluator `pairwise`")
+            panel = options.seat(rubric, models)
         better = spec.better if isinstance(spec.better, str) else spec.better.get(spec.name, "higher")
-        return cls(spec.name, rubric, panel, version_of(options, panel, messages(rubric, {})), better)
+        return cls(spec.name, rubric, panel, version_of(panel, rubric), better)
 
     async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
         """Ask about one row."""
-        replies = await self._panel.ask(messages(self._rubric, arguments))
-        found = agreed(replies, self._rubric)
-        evidence = {"answers": to_builtins(replies), "calibration": UNCALIBRATED}
+        replies = await self._panel.ask(messages(self.rubric, arguments))
+        found = agreed(replies, self.rubric)
+        evidence = {"answers": to_builtins(replies), "calibration": self.calibration}
         score = score_of(self.name, found, evidence)
         return Judged(scores=(score,), completed=score.state != "error")
 
@@ -72,15 +89,20 @@ class PromptJudge:
         return Aggregated(figures={}, faults={})
 
     async def __aenter__(self) -> Self:
+        self._panel.open()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         return None
 
 
-def version_of(options: Any, panel: Panel, asked: Any) -> str:
-    """Return the digest of all that decides verdicts: the words that are sent, the options and the models."""
-    return digest([to_builtins(options, str_keys=True), panel.identity, to_builtins(asked)])
+def version_of(panel: Panel, rubric: Rubric) -> str:
+    """Return the digest of all that decides verdicts: the words that are sent, the models, and how they are asked.
+
+    What a connection is called and how long an answer may take decide nothing.
+    """
+    asked = messages(rubric, {"material": "..."})
+    return digest([panel.identity, to_builtins(asked), rubric.schema()])
 
 
 def score_of(name: str, reply: Reply, evidence: Any) -> Score:

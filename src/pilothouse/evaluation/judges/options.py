@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct, field
 
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.structs import convert
-from pilothouse.evaluation.judges.panel import Panel, Seat
+from pilothouse.evaluation.judges.panel import Panel
 from pilothouse.evaluation.judges.rubric import Example, Kind, Rubric
+from pilothouse.evaluation.judges.seats import Asking, Seat, Seats
 from pilothouse.flows.nodes.work import ModelLookup
 
 
@@ -26,6 +30,7 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         panel: Several judges, whose verdicts are put together.
         votes: Times each judge is asked about a row.
         temperature: Of all judges.
+        max_tokens: Of an answer, its reason included.
         timeout: Seconds an answer may take.
     """
 
@@ -39,6 +44,7 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     panel: tuple[Seat, ...] = ()
     votes: int = 1
     temperature: float = 0.0
+    max_tokens: int = 512
     timeout: float = 120.0
 
     def rubric(self) -> Rubric:
@@ -50,14 +56,10 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def seat(self, rubric: Rubric, models: ModelLookup) -> Panel:
         """Return the judges."""
         one = (Seat(connection=self.connection, model=self.model),) if self.connection else ()
-        return Panel(
-            rubric,
-            self.panel or one,
-            models,
-            votes=self.votes,
-            temperature=self.temperature,
-            timeout=self.timeout,
+        asking = Asking(
+            votes=self.votes, temperature=self.temperature, max_tokens=self.max_tokens, timeout=self.timeout
         )
+        return Panel(rubric, Seats(self.panel or one, models, asking))
 
 
 def judge_options(given: dict[str, Any], where: str | None) -> JudgeOptions:
@@ -67,3 +69,16 @@ def judge_options(given: dict[str, Any], where: str | None) -> JudgeOptions:
         ConfigError: naming what is unknown, missing or of the wrong kind.
     """
     return convert(given, JudgeOptions, where=where or "options of a judge")
+
+
+@contextmanager
+def at(where: str | None) -> Generator[None]:
+    """Say where a judge was asked for, when it cannot work as it was.
+
+    Raises:
+        ConfigError: as it was raised inside, with its place.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.message, where=error.where or where, expected=error.expected, fix=error.fix) from error

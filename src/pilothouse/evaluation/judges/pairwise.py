@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pilothouse.core.errors import ConfigError
 from pilothouse.evaluation.evaluators.evaluator import Aggregated, Judged, Parameters
 from pilothouse.evaluation.judges.judge import UNCALIBRATED, score_of, version_of
-from pilothouse.evaluation.judges.options import JudgeOptions, judge_options
+from pilothouse.evaluation.judges.options import JudgeOptions, at, judge_options
 from pilothouse.evaluation.judges.panel import Panel, agreed
 from pilothouse.evaluation.judges.prompt import messages
 from pilothouse.evaluation.judges.reply import Reply
@@ -39,7 +39,8 @@ class PairwiseJudge:
             Metric(name=name, score=name, kind="mean", worst=0.0, bounds=(0.0, 1.0)),
             Metric(name=f"{name}_flipped", score=f"{name}_flipped", kind="rate", better="lower", bounds=(0.0, 1.0)),
         )
-        self._rubric = rubric
+        self.calibration = UNCALIBRATED
+        self.rubric = rubric
         self._panel = panel
 
     @classmethod
@@ -50,24 +51,25 @@ class PairwiseJudge:
             ConfigError: for options that do not fit.
             ConnectionFault: for a connection that is missing or incomplete.
         """
-        options = judge_options(spec.options, spec.where)
-        rubric = _rubric(options)
-        panel = options.seat(rubric, models)
-        return cls(spec.name, rubric, panel, version_of(options, panel, messages(rubric, {})))
+        with at(spec.where):
+            options = judge_options(spec.options, spec.where)
+            rubric = _rubric(options)
+            panel = options.seat(rubric, models)
+        return cls(spec.name, rubric, panel, version_of(panel, rubric))
 
     async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
         """Ask about one row, in both orders."""
         given = dict(arguments)
         candidate, baseline = given.pop("candidate"), given.pop("baseline")
         ahead, behind = await asyncio.gather(
-            self._panel.ask(messages(self._rubric, {**given, "answer_1": candidate, "answer_2": baseline})),
-            self._panel.ask(messages(self._rubric, {**given, "answer_1": baseline, "answer_2": candidate})),
+            self._panel.ask(messages(self.rubric, {**given, "answer_1": candidate, "answer_2": baseline})),
+            self._panel.ask(messages(self.rubric, {**given, "answer_1": baseline, "answer_2": candidate})),
         )
-        first, second = agreed(ahead, self._rubric), agreed(behind, self._rubric)
+        first, second = agreed(ahead, self.rubric), agreed(behind, self.rubric)
         evidence = {
             "candidate_first": to_builtins(ahead),
             "baseline_first": to_builtins(behind),
-            "calibration": UNCALIBRATED,
+            "calibration": self.calibration,
         }
         scores = self._scores(first, second, evidence)
         return Judged(scores=scores, completed=scores[0].state != "error")
@@ -94,6 +96,7 @@ class PairwiseJudge:
         return Aggregated(figures={}, faults={})
 
     async def __aenter__(self) -> Self:
+        self._panel.open()
         return self
 
     async def __aexit__(self, *exception: object) -> None:

@@ -1,110 +1,53 @@
-"""The models that judge: each asked as often as it has votes, all at once."""
+"""Judges of one rubric, and what their answers come to together."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from pilothouse.core.errors import ConfigError, ModelError
 from pilothouse.evaluation.judges.reply import Reply, read
 from pilothouse.evaluation.judges.rubric import Rubric
-from pilothouse.flows.nodes.work import ModelLookup
-from pilothouse.models.client import ModelClient
-from pilothouse.models.types import ChatRequest, Message
-
-_REASON_TOKENS = 512
-
-
-class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A place on the panel: a connection, and the model behind it (the connection's own when empty)."""
-
-    connection: str
-    model: str = ""
+from pilothouse.evaluation.judges.seats import Answer, Seats
+from pilothouse.models.types import Message
 
 
 class Panel:
-    """Judges of one rubric.
+    """Judges of one rubric."""
 
-    Args:
-        rubric: What they are asked.
-        seats: At least one.
-        models: Where connections are found.
-        votes: Times each is asked about a row; with more than one, ``temperature`` should not be 0.
-        temperature: Of all of them.
-        timeout: Seconds an answer may take.
-
-    Raises:
-        ConfigError: without a seat or a vote.
-        ConnectionFault: for a connection that is missing or incomplete.
-    """
-
-    def __init__(
-        self,
-        rubric: Rubric,
-        seats: Sequence[Seat],
-        models: ModelLookup,
-        *,
-        votes: int = 1,
-        temperature: float = 0.0,
-        timeout: float = 120.0,
-    ) -> None:
-        if not seats or votes < 1:
-            raise ConfigError("a judge needs a connection and a vote", expected="connection: NAME, votes: at least 1")
-        for seat in seats:
-            models.check(seat.connection, seat.model)
+    def __init__(self, rubric: Rubric, seats: Seats) -> None:
         self._rubric = rubric
-        self._seats = [(seat, models.client(seat.connection)) for seat in seats]
-        self._votes = votes
-        self._temperature = temperature
-        self._timeout = timeout
-        self.identity: list[Any] = [
-            [{k: v for k, v in models.connection(seat.connection).identity().items() if k != "name"}, seat.model]
-            for seat in seats
-        ]
+        self._seats = seats
+        self.identity: list[Any] = seats.identity
+
+    def open(self) -> None:
+        """Begin to ask in this event loop."""
+        self._seats.open()
 
     async def ask(self, messages: tuple[Message, ...]) -> list[Reply]:
         """Return the answers of all judges, in the order of seats and votes; whatever fails is an answer too."""
-        asked = [(seat, client, vote) for seat, client in self._seats for vote in range(self._votes)]
-        return await asyncio.gather(*(self._ask(seat, client, vote, messages) for seat, client, vote in asked))
+        return [self._read(answer) for answer in await self._seats.ask(messages, self._rubric.schema())]
 
-    async def _ask(self, seat: Seat, client: ModelClient, vote: int, messages: tuple[Message, ...]) -> Reply:
-        name = f"{client.provider}/{seat.model}".rstrip("/")
-        form = {"name": "verdict", "strict": True, "schema": self._rubric.schema()}
-        request = ChatRequest(
-            model=seat.model,
-            messages=messages,
-            temperature=self._temperature,
-            max_tokens=_REASON_TOKENS,
-            seed=vote,
-            response_format={"type": "json_schema", "json_schema": form},
-        )
-        try:
-            async with asyncio.timeout(self._timeout):
-                response = await client.chat(request)
-        except TimeoutError:
-            return Reply(state="error", reason=f"no answer within {self._timeout:g} s", judge=name)
-        except ModelError as error:
-            return Reply(state="error", reason=str(error), judge=name)
-        said = f"{client.provider}/{response.model}" if response.model else name
-        return replace(read(response.text, self._rubric), judge=said)
+    def _read(self, answer: Answer) -> Reply:
+        if answer.error is not None:
+            return Reply(state="error", reason=answer.error, judge=answer.judge)
+        return replace(read(answer.text, self._rubric), judge=answer.judge)
 
 
 def agreed(replies: Sequence[Reply], rubric: Rubric) -> Reply:
     """Return what the answers come to together.
 
-    Yes and no by majority, and abstained when they are even; of levels, and of two answers, the median. Without a
-    verdict: abstained when any judge did, else unparsable when any answer was, else the first error.
+    Yes and no by majority, and abstained when they are even; of levels, and of two answers, the median. Less than half
+    of the judges decide nothing: then it is abstained when any judge did, else unparsable when any answer was, else
+    the first error.
     """
     told = [reply for reply in replies if reply.state == "ok"]
-    if not told:
+    if 2 * len(told) < len(replies) or not told:
         order = ("abstained", "unparsable", "error")
-        return min(replies, key=lambda reply: order.index(reply.state))
+        return min((reply for reply in replies if reply.state != "ok"), key=lambda reply: order.index(reply.state))
     verdicts = [reply.verdict for reply in told if reply.verdict is not None]
     if rubric.kind != "binary":
         middle = median(verdicts)

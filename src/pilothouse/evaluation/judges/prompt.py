@@ -10,7 +10,7 @@ from pilothouse.core.canonical import digest
 from pilothouse.evaluation.judges.rubric import CANNOT_TELL, Rubric
 from pilothouse.models.types import Message
 
-_FENCE_LENGTH = 12
+_FENCE_LENGTH = 24
 
 
 def messages(rubric: Rubric, material: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -39,13 +39,13 @@ def messages(rubric: Rubric, material: Mapping[str, Any]) -> tuple[Message, ...]
 
 def _answers(rubric: Rubric) -> str:
     if rubric.kind == "binary":
-        levels = 'The verdict is "yes" or "no"'
+        told = 'The verdict is "yes" or "no".'
     elif rubric.kind == "pairwise":
-        levels = 'The verdict is "answer_1" or "answer_2", whichever is better, or "tie"'
+        told = 'The verdict is "answer_1" or "answer_2", whichever is better, or "tie".'
     else:
         lines = "\n".join(f"{level}: {rubric.levels[level]}" for level in sorted(rubric.levels))
-        levels = f"The verdict is one of these levels:\n{lines}\n"
-    return f'{levels}; it is "{CANNOT_TELL}" only where the material does not allow one.'
+        told = f"The verdict is one of these levels:\n{lines}"
+    return f'{told}\nOnly where the material does not allow a verdict, it is "{CANNOT_TELL}".'
 
 
 def fenced(material: Mapping[str, Any]) -> str:

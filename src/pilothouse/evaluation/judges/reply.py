@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -41,10 +42,9 @@ def read(text: str, rubric: Rubric) -> Reply:
 
     The whole answer is JSON, or one block of it: a number or a word somewhere in prose is never taken for a verdict.
     """
-    block = _BLOCK.fullmatch(text)
     try:
-        answer = msgspec.json.decode(block["body"] if block else text, type=_Answer)
-    except (msgspec.DecodeError, ValueError):
+        answer = msgspec.convert(document(text), _Answer)
+    except (msgspec.ValidationError, ValueError):
         return Reply(state="unparsable", reason=text[:_SHOWN])
     said = {True: "yes", False: "no"}[answer.verdict] if isinstance(answer.verdict, bool) else str(answer.verdict)
     word = said.strip().lower()
@@ -53,3 +53,23 @@ def read(text: str, rubric: Rubric) -> Reply:
     if word not in rubric.verdicts:
         return Reply(state="unparsable", reason=text[:_SHOWN])
     return Reply(state="ok", verdict=rubric.verdicts[word], reason=answer.reason)
+
+
+def document(text: str) -> Any:
+    """Return the one JSON document that an answer is, bare or as one block.
+
+    Raises:
+        ValueError: when it is none, or says one thing twice: of two verdicts neither is meant.
+    """
+    block = _BLOCK.fullmatch(text)
+    try:
+        return json.loads(block["body"] if block else text, object_pairs_hook=_once)
+    except RecursionError:
+        raise ValueError("the answer is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return found

@@ -60,7 +60,7 @@ def krippendorff_alpha(units: Sequence[Sequence[float | None]], level: Level = "
     within = (table @ distances * table).sum(axis=1) / (sizes - 1.0)
     observed = float(within.sum()) / total
     expected = float(counts @ distances @ counts) / (total * (total - 1.0))
-    return 1.0 - observed / expected
+    return float(1.0 - observed / expected)
 
 
 def cohen_kappa(

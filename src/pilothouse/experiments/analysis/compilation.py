@@ -9,9 +9,13 @@ from msgspec import Struct
 
 from pilothouse.core.errors import NotFound, nearest_hint
 from pilothouse.evaluation.aggregate import classification_report, estimates
+from pilothouse.evaluation.calibration.correction import corrected_rate
+from pilothouse.evaluation.calibration.types import Calibration
+from pilothouse.evaluation.calibration.wording import words
 from pilothouse.evaluation.compare import compare_runs
 from pilothouse.evaluation.figures import metrics_of
 from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
+from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.analysis.faults import faults_of
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
 from pilothouse.experiments.analysis.measures import Measures, measure
@@ -45,11 +49,13 @@ class ArmResult(Struct, frozen=True, kw_only=True):
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """What an evaluator says of its own figures."""
+    """What an evaluator says of its own figures; a judge also, how far it was compared with people."""
 
     name: str
     metrics: tuple[Metric, ...] = ()
     better: Direction | dict[str, Direction] = "higher"
+    is_judge: bool = False
+    calibration: Calibration | None = None
 
 
 class Frame(Struct, frozen=True, kw_only=True):
@@ -87,7 +93,7 @@ def compare_arms(
         level=1.0 - experiment.alpha, alpha=experiment.alpha, resamples=experiment.resamples, seed=experiment.seed
     )
     scored = {arm.variant.name: arm.scored for arm in arms}
-    found = [_arm(arm, metrics, how) for arm in arms]
+    found = [_arm(arm, metrics, declared, how) for arm in arms]
     comparisons: list[Comparison] = []
     if len(arms) > 1:
         for metric in metrics:
@@ -109,6 +115,7 @@ def compare_arms(
         verdict=verdict_of(primary, experiment.baseline, found, deciding),
         notes=(
             *(str(fault) for arm in arms for fault in faults_of(arm.variant.name, arm.scored)),
+            *_judge_notes(metrics, found, declared),
             *notes_of(primary, experiment.baseline, found, comparisons),
         ),
         rows=max((arm.rows for arm in found), default=0),
@@ -116,6 +123,20 @@ def compare_arms(
         prompts=frame.prompts,
         facts=frame.facts,
     )
+
+
+def _judge_notes(metrics: Sequence[Metric], arms: Sequence[Arm], declared: Sequence[Declared]) -> Iterator[str]:
+    """Yield what every judge is worth, and the rates that are left without its errors."""
+    for judge in declared:
+        if judge.is_judge:
+            yield f"{judge.name} is a judge's opinion; {words(judge.calibration)}."
+    for metric in metrics:
+        for arm in arms:
+            found = arm.corrected.get(metric.name)
+            if found is not None:
+                shown = f"{numbers.estimate(found, metric)}, n = {found.n:,}" if found.value is not None else "unknown"
+                note = f"; {found.note}" if found.note else ""
+                yield f"{arm.name}: {metric.name} corrected for the judge's errors is {shown}{note}."
 
 
 def views_of(primary: Metric, arms: Sequence[ArmResult]) -> Iterator[RowView]:
@@ -153,7 +174,7 @@ def _metrics(experiment: Experiment, arms: Sequence[ArmResult], declared: Sequen
     return (chosen, *(metric for metric in found if metric is not chosen))
 
 
-def _arm(arm: ArmResult, metrics: Sequence[Metric], how: Procedure) -> Arm:
+def _arm(arm: ArmResult, metrics: Sequence[Metric], declared: Sequence[Declared], how: Procedure) -> Arm:
     taken: Measures = measure(arm.recorded)
     counts = arm.run.counts
     return Arm(
@@ -162,6 +183,7 @@ def _arm(arm: ArmResult, metrics: Sequence[Metric], how: Procedure) -> Arm:
         rows=counts.total if counts.total is not None else counts.done,
         failed=counts.unsuccessful,
         estimates={item.name: item for item in estimates(metrics, arm.scored, how)},
+        corrected=_corrected(arm, metrics, declared, how),
         latency=taken.latency,
         usage=taken.usage,
         cached_usage=taken.cached_usage,
@@ -172,6 +194,17 @@ def _arm(arm: ArmResult, metrics: Sequence[Metric], how: Procedure) -> Arm:
         confusions=_confusions(arm, metrics, how),
         aggregates=_aggregates(arm),
     )
+
+
+def _corrected(
+    arm: ArmResult, metrics: Sequence[Metric], declared: Sequence[Declared], how: Procedure
+) -> dict[str, Estimate]:
+    calibrations = {item.name: item.calibration for item in declared if item.is_judge}
+    found = {
+        metric.name: corrected_rate(metric, arm.scored, calibrations.get(metric.evaluator), how.level)
+        for metric in metrics
+    }
+    return {name: item for name, item in found.items() if item is not None}
 
 
 def _confusions(arm: ArmResult, metrics: Sequence[Metric], how: Procedure) -> tuple[Confusion, ...]:

@@ -1,0 +1,1 @@
+"""Judges of experiments, calibrated against labels that people gave their rows."""
