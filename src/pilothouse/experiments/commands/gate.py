@@ -15,12 +15,15 @@ from pilothouse.experiments.commands import options
 from pilothouse.experiments.gates.junit import junit
 from pilothouse.experiments.gates.markdown import markdown, verdict
 from pilothouse.experiments.gates.service import GateService
-from pilothouse.experiments.gates.types import Decision, Outcome
+from pilothouse.experiments.gates.types import Decision, Outcome, rows_text
 from pilothouse.experiments.service import ExperimentService
 from pilothouse.experiments.types import ExperimentRecord
 
 EXIT_CODES: dict[Outcome, int] = {"pass": 0, "fail": 1, "inconclusive": 4}
 """2 and 3 are taken: a mistake in the file or the command, and a fault of the machinery."""
+
+MOST_SHOWN = 6
+"""Ids of rows on the terminal; the files and `--json` have more."""
 
 FILES = (".yaml", ".yml")
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -102,8 +105,7 @@ def _print(decision: Decision) -> None:
     out.print(table(f"Gate of {decision.experiment} ({decision.variant})", ["", "rule", "figure", "why"], cells))
     for rule in decision.rules:
         if rule.rows:
-            more = f" and {rule.row_count - len(rule.rows):,} more" if rule.row_count > len(rule.rows) else ""
-            out.print(f"{rule.name}: rows {', '.join(rule.rows)}{more}", markup=False)
+            out.print(f"{rule.name}: rows {rows_text(rule, MOST_SHOWN)}", markup=False)
     for note in decision.notes:
         out.print(note, style="bold yellow", markup=False)
     out.print(verdict(decision), style=_STYLES[decision.outcome], markup=False)

@@ -165,10 +165,12 @@ def aligned(baseline: Snapshot, candidate: Snapshot, *, common_rows: bool) -> tu
             f"{candidate.repeats} times",
             fix="run with the same number of repeats, or bless a run that has it",
         )
-    common = {id_ for id_, content in candidate.contents.items() if baseline.contents.get(id_) == content}
+    is_same = candidate.data == baseline.data
+    theirs = baseline.contents
+    common = {id_ for id_, ours in candidate.contents.items() if id_ in theirs and (is_same or theirs[id_] == ours)}
     only = [len(side.contents) - len(common) for side in (candidate, baseline)]
     left_out = f"{only[0]:,} rows of the candidate and {only[1]:,} of the baseline have no counterpart"
-    if candidate.data == baseline.data:
+    if is_same:
         notes = [f"not all rows were compared: {left_out}"] if any(only) else []
     elif not common_rows:
         raise Conflict(
@@ -179,7 +181,10 @@ def aligned(baseline: Snapshot, candidate: Snapshot, *, common_rows: bool) -> tu
             fix=f"bless a run over the new data; or compare the {len(common):,} rows that both have with --common-rows",
         )
     elif not common:
-        raise Conflict(f"the baseline {baseline.label} and the candidate have no row in common")
+        raise Conflict(
+            f"the baseline {baseline.label} and the candidate have no row in common",
+            expected="rows of the same id, inputs and true labels",
+        )
     else:
         notes = [f"OTHER DATA: only the {len(common):,} rows that both have were compared; {left_out}"]
     return (_only(baseline, common), _only(candidate, common)), notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from pilothouse.experiments.gates.types import Decision, Outcome, RuleResult
+from pilothouse.experiments.gates.types import Decision, Outcome, RuleResult, rows_text
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, not even escaped."""
@@ -52,8 +52,7 @@ _TAGS = ("failure", "error", "skipped")
 def _said(rule: RuleResult) -> str:
     lines = [f"{rule.figure}: {rule.reason}" if rule.figure else rule.reason]
     if rule.rows:
-        more = f" and {rule.row_count - len(rule.rows):,} more" if rule.row_count > len(rule.rows) else ""
-        lines.append(f"rows: {', '.join(rule.rows)}{more}")
+        lines.append(f"rows: {rows_text(rule)}")
     return "\n".join(lines)
 
 

@@ -50,6 +50,12 @@ def few(found: int, wanted: int) -> str:
     return f"only {numbers.rows(found)}, and the gate asks for {wanted:,}"
 
 
+def p_text(p_value: float) -> str:
+    """Return ``p = 0.03`` or ``p < 0.001``."""
+    text = numbers.p_value(p_value)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
 def _exact(metric: Metric, found: Estimate, level: float) -> Estimate:
     if metric.kind != "rate" or found.value is None or found.clusters is not None:
         return found
@@ -60,13 +66,14 @@ def _judged(limit: Limit, found: Estimate, metric: Metric, min_rows: int) -> tup
     asked = range_text(limit, metric)
     if found.value is None:
         return "inconclusive", found.note or "no rows to measure"
-    if found.n < min_rows:
-        return "inconclusive", few(found.n, min_rows)
+    independent = found.clusters or found.n
+    if independent < min_rows:
+        return "inconclusive", few(independent, min_rows)
     if limit.on == "value":
         return ("pass", f"it is {asked}") if _inside(limit, found.value, found.value) else ("fail", f"not {asked}")
     interval = found.interval
     if interval is None:
-        if found.note is None or "no spread" not in found.note or found.n < ALIKE:
+        if found.note is None or "no spread" not in found.note or independent < ALIKE:
             return "inconclusive", found.note or "there is no interval"
         same = f"all {numbers.rows(found.n)} have this value"
         inside = _inside(limit, found.value, found.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pilothouse.experiments.gates.types import Decision, Outcome
+from pilothouse.experiments.gates.types import Decision, Outcome, rows_text
 
 WORDS: dict[Outcome, str] = {"pass": "passes", "fail": "FAILS", "inconclusive": "is INCONCLUSIVE"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~@&$-])")
@@ -44,8 +44,7 @@ def _lines(decision: Decision, url: str | None) -> Iterator[str]:
     yield ""
     for rule in rules:
         if rule.rows:
-            more = f" and {rule.row_count - len(rule.rows):,} more" if rule.row_count > len(rule.rows) else ""
-            yield f"- {_text(rule.name)}: rows {', '.join(map(_text, rule.rows))}{more}"
+            yield f"- {_text(rule.name)}: rows {_text(rows_text(rule))}"
     yield ""
     report = f"[report](<{url.replace('>', '%3E')}>)" if url else f"report: {_text(decision.report or 'none')}"
     yield f"{report}; run {_text(decision.run)}; alpha {decision.alpha:g}"

@@ -17,7 +17,7 @@ from pilothouse.evaluation.compare import compare
 from pilothouse.evaluation.observations import observe
 from pilothouse.evaluation.types import Comparison, Interval, Metric, Procedure
 from pilothouse.experiments.analysis import numbers
-from pilothouse.experiments.gates.limits import ALIKE, few
+from pilothouse.experiments.gates.limits import ALIKE, few, p_text
 from pilothouse.experiments.gates.types import MOST_ROWS, Outcome, RuleResult, Sides
 
 
@@ -54,17 +54,18 @@ class Regressions:
         while len(failed) < len(margins):
             alpha = self._how.alpha / (len(margins) - len(failed))
             left = [metric for metric in margins if metric not in failed]
-            now = [metric for metric in left if self._is_beyond(self._at(metric, alpha), margins[metric])]
+            now = [metric for metric in left if self._is_beyond(metric, self._at(metric, alpha), margins[metric])]
             if not now:
                 break
             failed |= dict.fromkeys(now, alpha)
         return failed
 
-    def _is_beyond(self, found: Comparison, margin: float) -> bool:
+    def _is_beyond(self, metric: Metric, found: Comparison, margin: float) -> bool:
         """Return whether a comparison is significant, and its whole interval is a loss larger than the margin."""
-        if found.verdict != "worse" or found.n_pairs < self._min_rows:
+        if _independent(found) < self._min_rows or _gain(found)[1] >= -margin:
             return False
-        return _gain(found)[1] < -margin
+        # Pairs that all lose the same have no interval and need none: as signs alone, p = 2^(1 - n).
+        return found.verdict == "worse" or (found.difference.interval is None and self._is_flat(metric, found))
 
     def _at(self, metric: Metric, alpha: float) -> Comparison:
         key = (metric.name, alpha)
@@ -106,12 +107,12 @@ class Regressions:
         value, interval = found.difference.value, found.difference.interval
         if value is None:
             return "inconclusive", found.note or "no pairs to compare"
-        if found.n_pairs < self._min_rows:
-            return "inconclusive", few(found.n_pairs, self._min_rows)
+        if _independent(found) < self._min_rows:
+            return "inconclusive", few(_independent(found), self._min_rows)
         low, _ = _gain(found)
         if interval is None:
             # Without spread there is no interval: a copy of the baseline passes, a lone difference does not fail.
-            if low >= -margin and found.n_pairs >= ALIKE and self._is_flat(metric, found):
+            if low >= -margin and self._is_flat(metric, found):
                 return "pass", f"all {numbers.counted(found.n_pairs, 'pair')} differ by the same"
             return "inconclusive", found.note or "there is no interval"
         said = f"{numbers.percent(interval.level)} interval of {numbers.counted(found.n_pairs, 'pair')}"
@@ -123,6 +124,8 @@ class Regressions:
 
     def _is_flat(self, metric: Metric, found: Comparison) -> bool:
         """Return whether every pair differs by the same, as those of a copy do."""
+        if _independent(found) < ALIKE:
+            return False
         if "no spread" in (found.note or ""):
             return True
         return metric.kind in {"mean", "quantile"} and len(set(self._losses(metric).values())) == 1
@@ -145,6 +148,11 @@ def _gain(found: Comparison) -> tuple[float, float]:
     return (interval.low, interval.high) if found.better == "higher" else (-interval.high, -interval.low)
 
 
+def _independent(found: Comparison) -> int:
+    """Return the number of pairs, or of lines where each was repeated."""
+    return found.difference.clusters or found.n_pairs
+
+
 def _name(metric: Metric, margin: float) -> str:
     return f"{metric.name} against the baseline, margin {margin:g}"
 
@@ -152,10 +160,8 @@ def _name(metric: Metric, margin: float) -> str:
 def _loss(found: Comparison, margin: float) -> str:
     interval = found.difference.interval
     level = f"the whole {numbers.percent(interval.level)} interval" if interval is not None else "the difference"
-    return (
-        f"{level} of {numbers.counted(found.n_pairs, 'pair')} is a loss of more than {margin:g} "
-        f"({found.test}, p = {numbers.p_value(found.p_value)})"
-    )
+    tested = f"{found.test}, {p_text(found.p_value)}" if found.p_value is not None else "in every pair"
+    return f"{level} of {numbers.counted(found.n_pairs, 'pair')} is a loss of more than {margin:g} ({tested})"
 
 
 def _rows_needed(found: Comparison, margin: float) -> int | None:

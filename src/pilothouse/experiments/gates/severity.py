@@ -9,7 +9,7 @@ from pilothouse.evaluation.statistics.special import binomial_cdf
 from pilothouse.evaluation.types import Metric
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.analysis.judgements import Judgement, Judgements
-from pilothouse.experiments.gates.limits import few
+from pilothouse.experiments.gates.limits import few, p_text
 from pilothouse.experiments.gates.snapshots import by_line
 from pilothouse.experiments.gates.types import MOST_ROWS, Outcome, RuleResult, Sides, Snapshot
 from pilothouse.experiments.rules import Flips, MustPass
@@ -47,9 +47,9 @@ def flips_result(rule: Flips, metric: Metric, sides: Sides, alpha: float, min_ro
         reason = f"{numbers.rows(len(lost))} turned wrong and {gained:,} turned right"
         if rule.on == "bound" and chance >= alpha:
             outcome = "inconclusive"
-            reason += f": chance alone would do that (p = {numbers.p_value(chance)})"
+            reason += f": chance alone would do that ({p_text(chance)})"
         elif rule.on == "bound":
-            reason += f", which chance does not explain (p = {numbers.p_value(chance)})"
+            reason += f", which chance does not explain ({p_text(chance)})"
     return RuleResult(
         name=f"rows that turned wrong ({metric.name}): at most {rule.at_most:,}",
         outcome=outcome,

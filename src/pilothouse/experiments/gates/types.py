@@ -129,3 +129,10 @@ class Decision(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     report: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+
+
+def rows_text(rule: RuleResult, most: int = MOST_ROWS) -> str:
+    """Return ``r1, r2 and 30 more``: the rows that decide."""
+    shown = rule.rows[:most]
+    more = rule.row_count - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
