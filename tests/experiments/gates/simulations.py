@@ -64,6 +64,12 @@ def latency_fails(n: int) -> Trial:
     return lambda rng: judged(gate, snapshot(latency=rng.exponential(size=n))).outcome == "fail"
 
 
+def mean_fails(n: int) -> Trial:
+    """A skewed mean at its limit, on the side on which Student's interval alone is too short."""
+    gate = Gate(metrics={"level": Limit(at_least=1.0)})
+    return lambda rng: judged(gate, snapshot(level=rng.exponential(size=n))).outcome == "fail"
+
+
 def pair_of(rng: np.random.Generator, n: int, gained: float, lost: float) -> tuple[Snapshot, Snapshot]:
     """Baseline and candidate that differ in these shares of rows; in the others both are right in 4 of 5."""
     change = rng.random(n)
@@ -125,6 +131,7 @@ SIMULATIONS = (
     Simulation("false failures: accuracy at its limit, n=100", limit_fails(100, 0.8), 1000, 0.0, 0.05),
     Simulation("false failures: accuracy at its limit, n=40", limit_fails(40, 0.9), 1000, 0.0, 0.05),
     Simulation("false failures: accuracy at its limit, n=20", limit_fails(20, 0.95), 1000, 0.0, 0.025),
+    Simulation("false failures: skewed mean at its limit, n=25", mean_fails(25), 300, 0.0, 0.05),
     Simulation("false failures: p95 latency at its limit, n=150", latency_fails(150), 300, 0.0, 0.05),
     Simulation("false failures: same system, margin 0", regression(120, 0.1, 0.1, 0.0, "fail"), 200, 0.0, 0.05),
     Simulation("false failures: loss = margin, n=150", regression(150, 0.05, 0.15, 0.1, "fail"), 200, 0.0, 0.05),

@@ -16,6 +16,7 @@ from pilothouse.experiments.gates.junit import junit
 from pilothouse.experiments.gates.markdown import markdown, verdict
 from pilothouse.experiments.gates.service import GateService
 from pilothouse.experiments.gates.types import Decision, Outcome, rows_text
+from pilothouse.experiments.reports.visible import reveal
 from pilothouse.experiments.service import ExperimentService
 from pilothouse.experiments.types import ExperimentRecord
 
@@ -105,7 +106,7 @@ def _print(decision: Decision) -> None:
     out.print(table(f"Gate of {decision.experiment} ({decision.variant})", ["", "rule", "figure", "why"], cells))
     for rule in decision.rules:
         if rule.rows:
-            out.print(f"{rule.name}: rows {rows_text(rule, MOST_SHOWN)}", markup=False)
+            out.print(f"{rule.name}: rows {reveal(rows_text(rule, MOST_SHOWN))}", markup=False)
     for note in decision.notes:
         out.print(note, style="bold yellow", markup=False)
     out.print(verdict(decision), style=_STYLES[decision.outcome], markup=False)

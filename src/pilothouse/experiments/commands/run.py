@@ -153,5 +153,7 @@ def _next(finding: Finding, path: Path, root: Path) -> list[str]:
     if finding.comparison.outcome == "inconclusive":
         file = shlex.quote(options.shown(path))
         lines.append(f"      {program} experiment plan {file}    how many rows would tell the variants apart")
+    if finding.record.definition.gate is not None:
+        lines.append(f"      {program} experiment gate {shlex.quote(options.shown(path))}    whether it may be used")
     lines.append("      edit a prompt or an evaluator and run again: what did not change is taken from cache")
     return lines

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from msgspec import structs
 
 from pilothouse.evaluation.aggregate import estimate
-from pilothouse.evaluation.observations import observe
-from pilothouse.evaluation.statistics.intervals import clopper_pearson
-from pilothouse.evaluation.types import Estimate, Metric, Procedure
+from pilothouse.evaluation.observations import observe, values
+from pilothouse.evaluation.statistics.bootstrap import bootstrap
+from pilothouse.evaluation.statistics.intervals import clopper_pearson, mean_interval
+from pilothouse.evaluation.types import Estimate, Interval, Metric, Procedure
+from pilothouse.evaluation.units import units_of
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.gates.types import MOST_ROWS, Outcome, RuleResult, Snapshot
 from pilothouse.experiments.rules import Limit
@@ -22,9 +25,10 @@ def limit_result(name: str, limit: Limit, metric: Metric, arm: Snapshot, how: Pr
     """Return what a limit says: the whole interval inside passes, the whole interval outside fails.
 
     A share of independent rows has the exact interval of Clopper and Pearson here: Wilson's, better on average, cries
-    wolf too often near 0 and 1. With ``on: value`` the figure alone decides. Too few rows are inconclusive either way.
+    wolf too often near 0 and 1; a mean of skewed values has a wider one. With ``on: value`` the figure alone decides.
+    Too few rows are inconclusive either way.
     """
-    found = _exact(metric, estimate(metric, arm.rows, how), how.level)
+    found = _careful(metric, estimate(metric, arm.rows, how), arm, how)
     outcome, reason = _judged(limit, found, metric, min_rows)
     rows = _wrong(metric, arm) if outcome != "pass" else []
     return RuleResult(
@@ -56,10 +60,39 @@ def p_text(p_value: float) -> str:
     return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
-def _exact(metric: Metric, found: Estimate, level: float) -> Estimate:
-    if metric.kind != "rate" or found.value is None or found.clusters is not None:
+def _careful(metric: Metric, found: Estimate, arm: Snapshot, how: Procedure) -> Estimate:
+    """Return a figure with an interval that keeps alpha on each side, not only over both together."""
+    if found.value is None or found.clusters is not None:
         return found
-    return structs.replace(found, interval=clopper_pearson(round(found.value * found.n), found.n, level))
+    if metric.kind == "rate":
+        return structs.replace(found, interval=clopper_pearson(round(found.value * found.n), found.n, how.level))
+    if metric.kind == "mean" and found.interval is not None:
+        return _unskewed(metric, found, arm, how)
+    return found
+
+
+def _unskewed(metric: Metric, found: Estimate, arm: Snapshot, how: Procedure) -> Estimate:
+    """Return a mean with a wider interval where values are too skewed for Student's, by Cochran's n > 25 skewness^2.
+
+    It is then the wider end of Student's and BCa's, at a fifth of alpha.
+    """
+    entries = list(observe(metric, arm.rows, how.failures).entries.values())
+    gaps = values(entries) - found.value
+    second, third = (float(np.mean(np.power(gaps, order))) for order in (2, 3))
+    skewness = third / second**1.5
+    if len(entries) > 25.0 * skewness**2:
+        return found
+    level = 1.0 - how.alpha / 5.0
+    units = units_of(metric, [entries], None)
+    drawn = bootstrap(
+        units.joined, units.counts, units.statistic, level=level, resamples=how.resamples, seed=how.seed
+    ).interval
+    student = mean_interval(values(entries), level, bounds=metric.bounds)
+    if drawn is None or student is None:
+        return found
+    low, high = min(student.low, drawn.low), max(student.high, drawn.high)
+    wide = Interval(low=low, high=high, level=level, method="wider of Student and BCa, skewed values")
+    return structs.replace(found, interval=wide)
 
 
 def _judged(limit: Limit, found: Estimate, metric: Metric, min_rows: int) -> tuple[Outcome, str]:
