@@ -77,7 +77,7 @@ def _unskewed(metric: Metric, found: Estimate, arm: Snapshot, how: Procedure) ->
     It is then the wider end of Student's and BCa's, at a fifth of alpha.
     """
     entries = list(observe(metric, arm.rows, how.failures).entries.values())
-    gaps = values(entries) - found.value
+    gaps = values(entries) - float(values(entries).mean())
     second, third = (float(np.mean(np.power(gaps, order))) for order in (2, 3))
     skewness = third / second**1.5
     if len(entries) > 25.0 * skewness**2:
