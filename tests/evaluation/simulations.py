@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import process_time
@@ -269,10 +269,10 @@ SIMULATIONS = (
 )
 
 
-def main(times: int) -> int:
-    """Run everything and print a table; 1 when a rate is outside of its band."""
+def table(simulations: Sequence[Simulation], times: int) -> int:
+    """Run simulations and print a table; 1 when a rate is outside of its band."""
     failed = 0
-    for simulation in SIMULATIONS:
+    for simulation in simulations:
         begun = process_time()
         rate, low, high = simulation.run(times)
         inside = low <= rate <= high
@@ -291,4 +291,4 @@ def names() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
+    sys.exit(table(SIMULATIONS, int(sys.argv[1]) if len(sys.argv) > 1 else 1))

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pilothouse.core.errors import NotFound, UserError
-from pilothouse.experiments.commands import experiment
+from pilothouse.experiments.commands.commands import experiment
 from pilothouse.experiments.runs.service import RunService
 
 from .conftest import Project

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from pilothouse.core.canonical import digest
-from pilothouse.core.errors import Conflict
+from pilothouse.core.errors import Conflict, NotFound
 from pilothouse.core.ids import new_id
 from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.experiments.comparison import ExperimentComparison, RowView
@@ -73,6 +73,27 @@ class Archive:
         )
         self.store.save(record)
         return record
+
+    def recorded(self, prepared: Prepared) -> ExperimentRecord:
+        """Return the record of what an experiment file says now.
+
+        Raises:
+            Conflict: it has not been run so.
+        """
+        name = prepared.experiment.name
+        try:
+            number = self._registry.resolve(f"{KIND}/{name}#{prepared.digest}").number
+        except NotFound:
+            number = 0
+        found = self.store.find(name, number)
+        if found is None:
+            raise Conflict(
+                f"the experiment '{name}' has not been run as its file says now",
+                where=prepared.experiment.path,
+                fix=f"pilothouse experiment run {prepared.experiment.path}; "
+                f"what was run with other options is named by its number: {name}:1",
+            )
+        return structs.replace(found, definition=prepared.experiment)
 
     def settle(self, record: ExperimentRecord, status: ExperimentStatus, now: datetime) -> ExperimentRecord:
         """Record how an experiment stands."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from pilothouse.core.errors import ConfigError, nearest_hint
 from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, load_yaml
 from pilothouse.evaluation.types import Direction, EvaluatorSpec
+from pilothouse.experiments.rules import Gate, check_gate
 from pilothouse.experiments.runs.runfile import within
-from pilothouse.experiments.types import Design, EvaluatorUse, Experiment
+from pilothouse.experiments.types import Design, EvaluatorUse, Experiment, Variant
 from pilothouse.experiments.variants import Space, expand, find
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -49,6 +52,7 @@ class ExperimentFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: Annotated[int, Meta(ge=0)] = 7
     concurrency: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     repeats: Annotated[int, Meta(ge=1, le=1000)] = 1
+    gate: Gate | None = None
 
 
 class Overrides(Struct, frozen=True, kw_only=True):
@@ -131,6 +135,7 @@ def resolve(
         concurrency=file.concurrency,
         repeats=file.repeats,
         limit=said.limit,
+        gate=_gate(file, document, arms, root),
     )
 
 
@@ -141,6 +146,24 @@ def flow_path(file: ExperimentFile, document: Document, root: Path) -> str:
         ConfigError: when nothing is there.
     """
     return _existing(file.flow, document.path.parent, root, document.where("flow"), "a flow's folder or file")
+
+
+def _gate(file: ExperimentFile, document: Document, arms: Sequence[Variant], root: Path) -> Gate | None:
+    gate = file.gate
+    if gate is None:
+        return None
+    check_gate(gate, partial(document.where, "gate"))
+    names = [arm.name for arm in arms]
+    if gate.variant is not None and gate.variant not in names:
+        raise ConfigError(
+            f"the gate judges the variant '{gate.variant}', which the experiment does not have",
+            where=document.where("gate", "variant"),
+            expected=nearest_hint(gate.variant, names),
+        )
+    if gate.baseline is not None and gate.baseline.endswith(".json"):
+        # It need not exist yet: the first run of an experiment makes what is blessed.
+        return structs.replace(gate, baseline=within(root, document.path.parent / gate.baseline))
+    return gate
 
 
 def _load(path: Path) -> Document:

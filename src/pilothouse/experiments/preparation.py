@@ -19,6 +19,7 @@ from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.file import Overrides, flow_path, read_file, resolve
+from pilothouse.experiments.rules import is_measured
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import SOURCES, Judge
 from pilothouse.experiments.types import Experiment, Variant
@@ -97,7 +98,7 @@ class Preparer:
         for index, judge in enumerate(judges):
             where = partial(document.where, "evaluators", index, "column_mapping")
             _check_columns(judge.mapping, columns, flow, where, f"{judge.evaluator.name}.")
-        _check_primary(experiment, [judge.evaluator for judge in judges], document)
+        _check_metrics(experiment, [judge.evaluator for judge in judges], document)
         arms = tuple(self._arm(experiment, arm, chosen(flow, arm.choices), data) for arm in experiment.variants)
         return Prepared(
             experiment=experiment,
@@ -222,19 +223,26 @@ _LACKS = {
 }
 
 
-def _check_primary(experiment: Experiment, evaluators: Iterable[Evaluator], document: Document) -> None:
-    """Refuse an unknown primary metric early, where all evaluators say beforehand which metrics they give."""
+def _check_metrics(experiment: Experiment, evaluators: Iterable[Evaluator], document: Document) -> None:
+    """Refuse an unknown metric early, where all evaluators say beforehand which ones they give."""
     declared: list[str] = []
     for evaluator in evaluators:
         if not evaluator.metrics:
             return
         declared += [name for metric in evaluator.metrics for name in (metric.name, f"{evaluator.name}.{metric.name}")]
-    if experiment.primary is not None and experiment.primary not in declared:
-        raise ConfigError(
-            f"no evaluator gives a metric '{experiment.primary}'",
-            where=document.where("primary"),
-            expected=nearest_hint(experiment.primary, [name for name in declared if "." not in name]),
-        )
+    wanted: dict[str, tuple[str, ...]] = {}
+    if experiment.gate is not None:
+        named = experiment.gate.named_metrics
+        wanted = {name: ("gate", *keys) for name, keys in named.items() if not is_measured(name)}
+    if experiment.primary is not None:
+        wanted[experiment.primary] = ("primary",)
+    for name, keys in wanted.items():
+        if name not in declared:
+            raise ConfigError(
+                f"no evaluator gives a metric '{name}'",
+                where=document.where(*keys),
+                expected=nearest_hint(name, [item for item in declared if "." not in item]),
+            )
 
 
 def _digest(experiment: Experiment, arms: Iterable[PreparedArm], judges: Iterable[Judge]) -> str:

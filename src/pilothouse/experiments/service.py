@@ -110,13 +110,9 @@ class ExperimentService:
         runs: Reads runs.
         scorer: Judges rows.
         evaluation: Knows what judges are worth.
-        lineage: States what led to what.
-        store: Keeps records.
-        blobs: Keeps comparisons.
+        archive: Keeps what was found.
         clock: Where the time comes from.
         actor: Who acts.
-        root: The project's folder.
-        settings: How to report.
     """
 
     def __init__(
@@ -265,13 +261,30 @@ class ExperimentService:
         """
         record = self._archive.store.get(ref)
         found = self._archive.comparison(record)
+        return self._archive.write(record, found, partial(views_of, found.metrics[0], self.arms(record)))[1]
+
+    def arms(self, record: ExperimentRecord) -> list[ArmResult]:
+        """Return what was recorded of every arm, scores included; nothing is run or judged.
+
+        Raises:
+            NotFound: one of its runs was deleted.
+            Conflict: its scores are gone.
+        """
         names = [use.spec.name for use in record.definition.evaluators]
-        arms = [
+        return [
             _result(link.variant, self._recorded(run, record.name), [self._scorer.stored(run, name) for name in names])
             for link in record.runs
             for run in (self._runs.get(link.run),)
         ]
-        return self._archive.write(record, found, partial(views_of, found.metrics[0], arms))[1]
+
+    def recorded(self, path: Path) -> ExperimentRecord:
+        """Return the record of an experiment file as it stands, with its gate as it is written now.
+
+        Raises:
+            Conflict: the experiment has not been run so.
+            UserError: as `run`.
+        """
+        return self._archive.recorded(self._preparer.prepare(path))
 
     async def _arm(
         self,

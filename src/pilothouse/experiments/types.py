@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from pilothouse.evaluation.types import EvaluatorSpec
+from pilothouse.experiments.rules import Gate
 
 Design = Literal["grid", "one-factor"]
 """``grid`` = every combination of the variants; ``one-factor`` = the defaults, then one change at a time."""
@@ -64,6 +65,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
         concurrency: Rows in flight; chosen from the kind of flow when absent.
         repeats: Times every row is run.
         limit: Only the first rows of the data; None = all of them.
+        gate: What has to hold before a variant may be used; no part of what the experiment finds.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
     concurrency: int | None = None
     repeats: int = 1
     limit: int | None = None
+    gate: Gate | None = None
 
 
 class ExperimentRun(Struct, frozen=True, kw_only=True):

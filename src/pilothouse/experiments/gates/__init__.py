@@ -1,0 +1,1 @@
+"""Gates: whether a variant may be used, said with its uncertainty."""

@@ -1,0 +1,1 @@
+"""Pipelines of CI servers that run an experiment and its gate."""

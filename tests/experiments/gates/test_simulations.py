@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from ...evaluation.simulations import Simulation
+from .simulations import SIMULATIONS
+
+
+@pytest.mark.parametrize("simulation", SIMULATIONS, ids=lambda simulation: simulation.name)
+def test_the_observed_rate_is_within_its_band(simulation: Simulation) -> None:
+    rate, low, high = simulation.run()
+    assert low <= rate <= high
