@@ -30,7 +30,7 @@ docs: $(VENV)/.dev ## run every code block of the documentation
 bench: $(VENV)/.dev ## figures, reported and never asserted
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-simulate: $(VENV)/.dev ## coverage, false alarms and power, at full size (2 minutes)
+simulate: $(VENV)/.dev ## coverage, false alarms and power, at full size (minutes)
 	@$(BIN)/python -m tests.evaluation.simulations 20
 	@$(BIN)/python -m tests.experiments.gates.simulations 20
 
