@@ -15,6 +15,7 @@ from tests.flows.building import FakeModels, Project, answer, llm, prompt, pytho
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.settings import FlowSettings
+from pilothouse.models.types import ChatRequest, ChatResponse
 
 ECHO = tool("echo", "value", "return value")
 # Waits until `count` tools are inside at once: only side by side can they pass.
@@ -207,16 +208,28 @@ def test_an_async_tool_in_disguise_is_told(project: Project) -> None:
     assert "returned a coroutine" in result.error.message
 
 
-def test_after_a_failure_nothing_new_begins_and_async_nodes_are_stopped(project: Project) -> None:
+def test_after_a_failure_nothing_new_begins_and_async_nodes_are_stopped(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models = FakeModels(lambda _: answer("late"))
     models.fake.delay = 60.0
+    # The tool fails only once the model was asked: which of two threads is first is not what is tested.
+    begun, chat = threading.Event(), models.fake.chat
+
+    async def chat_and_tell(request: ChatRequest) -> ChatResponse:
+        begun.set()
+        return await chat(request)
+
+    monkeypatch.setattr(models.fake, "chat", chat_and_tell)
+    monkeypatch.setitem(sys.modules, "begun", begun)  # type: ignore[arg-type]
     nodes = [
         llm("slow"),
         python("fails", inputs={"value": 1}),
         python("never", "echo.py", inputs={"value": "${fails.output}"}),
         python("neither", "echo.py", inputs={"value": "${slow.output}"}),
     ]
-    files = {"slow.jinja2": "user:\nx\n", "fails.py": tool("fails", "value", "raise ValueError('no')"), "echo.py": ECHO}
+    fails = tool("fails", "value", "assert begun.wait(20); raise ValueError('no')", head="import begun")
+    files = {"slow.jinja2": "user:\nx\n", "fails.py": fails, "echo.py": ECHO}
     result = run(project.flow(nodes, files=files), models=models)
     assert result.status == "failed"
     assert result.error is not None
