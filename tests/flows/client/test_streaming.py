@@ -67,6 +67,33 @@ def test_who_leaves_early_stops_the_line() -> None:
     assert until(lambda: not any(thread.name == "flow-stream" for thread in threading.enumerate()))
 
 
+def test_a_stream_that_nobody_asks_ends_when_it_is_dropped() -> None:
+    closed = threading.Event()
+
+    def endless() -> Generator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    found = streaming(endless)()
+    del found
+    assert closed.wait(10)
+
+
+def test_leaving_a_line_that_has_ended_already_is_no_mistake() -> None:
+    def short() -> Generator[str]:
+        yield "a"
+        yield "b"
+
+    answer = streaming(short)()["output"]
+    assert next(answer) == "a"
+    assert until(lambda: not any(thread.name == "flow-stream" for thread in threading.enumerate()))
+    answer.close()
+    assert list(answer) == []
+
+
 def test_a_line_is_not_far_ahead_of_who_listens() -> None:
     made = []
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
@@ -57,6 +59,9 @@ class Relay:
         if self._failure is not None and not self._pieces:
             raise self._failure
         streams = {name: self._stream(name) for name in self._pieces}
+        for name, stream in streams.items():
+            # A generator that nobody ever asks runs no `finally` when it is dropped.
+            weakref.finalize(stream, self._close, name).atexit = False
         return {**self._known, **streams}
 
     def _stream(self, name: str) -> Generator[Any]:
@@ -71,14 +76,18 @@ class Relay:
             if self._failure is not None:
                 raise self._failure
         finally:
-            self._closed.add(name)
-            if self._closed == self._pieces.keys():
-                self._leave()
+            self._close(name)
 
-    def _leave(self) -> None:
-        """Stop a line that nobody listens to any more."""
-        if not self._has_ended and self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+    def _close(self, name: str) -> None:
+        """Note that nobody listens to an output any more, and stop the line when it was the last."""
+        self._closed.add(name)
+        if self._closed >= self._pieces.keys() and not self._has_ended and self._task is not None:
+            self._soon(self._task.cancel)
+
+    def _soon(self, call: Callable[[], Any]) -> None:
+        # A line that has ended in its thread needs nothing more, though its end was not heard here yet.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call)
 
     # In the line's thread
 
@@ -106,8 +115,7 @@ class Relay:
 
     def _take(self, name: str, piece: Any) -> None:
         self._pieces.setdefault(name, deque()).append(piece)
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._room.release)
+        self._soon(self._room.release)
 
     def _end(self, outputs: dict[str, Any], failure: BaseException | None) -> None:
         self._has_ended, self._failure = True, failure
