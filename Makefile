@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-annotate --upgrade --custom-compile-command "make lock"
+DEV_EXTRAS := dev images local metrics mlflow postgres ray serve similarity wandb
 
 .PHONY: demo test check format docs bench simulate conformance-diff lock clean
 
@@ -47,7 +48,7 @@ endif
 lock: $(VENV)/.dev ## write the lock files anew
 	@$(PIP) install uv
 	@$(LOCK) --extra local --extra serve --output-file requirements/demo.txt pyproject.toml requirements/build.in
-	@$(LOCK) --extra local --extra metrics --extra postgres --extra serve --extra dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
+	@$(LOCK) $(foreach extra,$(DEV_EXTRAS),--extra $(extra)) --output-file requirements/dev.txt pyproject.toml requirements/build.in
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
