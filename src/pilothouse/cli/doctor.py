@@ -75,10 +75,15 @@ def check_disk(services: Services) -> Iterator[Finding]:
 def check_extras(_services: Services) -> Iterator[Finding]:
     """Look at which optional parts are installed."""
     for extra, module in (
+        ("images", "PIL"),
         ("local", "xllamacpp"),
         ("metrics", "sacrebleu"),
+        ("mlflow", "mlflow"),
         ("postgres", "psycopg"),
+        ("ray", "ray"),
         ("serve", "uvicorn"),
+        ("similarity", "onnxruntime"),
+        ("wandb", "wandb"),
     ):
         if find_spec(module) is not None:
             yield Finding(subject=f"extra {extra}", state="ok", says=f"{module} is installed")
