@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pilothouse.experiments.commands import bless, compare, gate, looking, plan, run
+from pilothouse.experiments.tracking.commands.log import log
 
 
 @click.group()
@@ -21,5 +22,6 @@ for command in (
     looking.report,
     gate.gate,
     bless.bless,
+    log,
 ):
     experiment.add_command(command)
