@@ -7,10 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,3 +79,69 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
 
 
 StartServer = Callable[[Path], MlflowServer]
+
+
+class Door:
+    """Stands before a server and hands its requests on, at most so many; then it is as if nobody were there.
+
+    With a ``status`` it answers that by itself. ``headers`` are those of the requests.
+    """
+
+    def __init__(self, address: str, *, most: int = 1_000_000, status: int | None = None) -> None:
+        self.headers: list[dict[str, str]] = []
+        door = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                door.headers.append(dict(self.headers))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if len(door.headers) > most:
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                code, content = (status, b"who are you?") if status is not None else self.handed_on(body)
+                self.send_response(code)
+                self.send_header("Content-Type", "application/json" if status is None else "text/plain")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def handed_on(self, body: bytes) -> tuple[int, bytes]:
+                kept = {name: value for name, value in self.headers.items() if name.lower() == "content-type"}
+                request = urllib.request.Request(address + self.path, body or None, kept, method=self.command)
+                try:
+                    with urllib.request.urlopen(request, timeout=30) as answer:
+                        return answer.status, answer.read()
+                except urllib.error.HTTPError as error:
+                    with error:
+                        return error.code, error.read()
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+
+            def log_message(self, format: str, *arguments: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> Door:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def same_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take back what trackers' clients are told by the process's environment."""
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pilothouse.experiments.commands import bless, compare, gate, looking, plan, run
+from pilothouse.experiments.tracking.commands.importing import import_
 from pilothouse.experiments.tracking.commands.log import log
 
 
@@ -23,5 +24,6 @@ for command in (
     gate.gate,
     bless.bless,
     log,
+    import_,
 ):
     experiment.add_command(command)

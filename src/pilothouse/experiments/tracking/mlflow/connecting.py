@@ -83,7 +83,8 @@ def connected(address: str, environment: Environment) -> Generator[Server]:
 
 def _fault(error: Exception, address: str) -> ConfigError | StorageError:
     text = " ".join(str(error).split())
-    if any(code in text for code in ("error code 401", "error code 403", "401 Client Error", "403 Client Error")):
+    refused = any(code in text for code in ("error code 401", "error code 403", "401 Client Error", "403 Client Error"))
+    if refused or getattr(error, "error_code", "") in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
         return ConfigError(
             f"the MLflow server at {address} refuses access",
             fix="set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, in the "

@@ -25,8 +25,9 @@ def write_tables(folder: Path, arms: list[str], records: Callable[[], Iterator[R
     columns: dict[str, str] = {}
     count = 0
     for record in records():
-        widen(columns, flat(record))
-        count += 1
+        if record["variant"] in arms:
+            widen(columns, flat(record))
+            count += 1
     names = [name for name in typed(columns) if name not in _LEFT_OUT]
     files = {arm: folder / digest(arm)[:16] / FILE for arm in arms}
     with ExitStack() as stack:
@@ -38,8 +39,9 @@ def write_tables(folder: Path, arms: list[str], records: Callable[[], Iterator[R
         begun: set[str] = set()
         for record in records():
             arm = record["variant"]
-            sinks[arm].write((b",\n" if arm in begun else b"\n") + _line(flat(record), names))
-            begun.add(arm)
+            if arm in sinks:
+                sinks[arm].write((b",\n" if arm in begun else b"\n") + _line(flat(record), names))
+                begun.add(arm)
         for sink in sinks.values():
             sink.write(b"]}\n")
     return files, count

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
 from pilothouse.core.canonical import digest
+from pilothouse.experiments.reports.exports.records import whole
 
 MOST_NAME: Final = 250
 MOST_PARAM: Final = 6000
@@ -37,6 +38,7 @@ def prompt_name(text: str) -> str:
 
 def shortened(text: str, most: int) -> str:
     """Return a value that fits, with a mark of the whole where it had to be cut."""
+    text = whole(text)
     if len(text) <= most:
         return text
     tail = f"… sha256 {digest(text)}"

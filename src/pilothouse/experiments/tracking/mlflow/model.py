@@ -54,7 +54,7 @@ def _rows(given: Any) -> Iterable[dict[str, Any]]:
     if isinstance(given, Mapping):
         return [dict(cast("Mapping[str, Any]", given))]
     if isinstance(given, list) and all(isinstance(row, Mapping) for row in cast("list[object]", given)):
-        return [dict(row) for row in cast("list[Mapping[str, Any]]", given)]
+        return [{**row} for row in cast("list[Mapping[str, Any]]", given)]
     raise DataError(
         f"a flow takes rows with names, not {type(given).__name__}", expected="a data frame or a list of mappings"
     )
