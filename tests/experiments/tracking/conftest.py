@@ -11,12 +11,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pilothouse.core.environment import Environment
+from pilothouse.experiments.tracking.mlflow import connecting
+from pilothouse.experiments.tracking.wandb import offline
 
 START_SECONDS = 120
 
@@ -40,7 +44,12 @@ class MlflowServer:
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=self.folder, env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self.folder,
+                env={**Environment.load(self.folder), **quiet},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self._process.poll() is None:
@@ -68,17 +77,14 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    if os.environ.get("DEV_MLFLOW"):  # DEV
+    if Environment.load(Path("/tmp")).get("DEV_MLFLOW"):  # DEV
         server = MlflowServer(tmp_path_factory.mktemp("mlflow"))  # DEV
-        server.address = os.environ["DEV_MLFLOW"]  # DEV
+        server.address = Environment.load(Path("/tmp"))["DEV_MLFLOW"]  # DEV
         yield server  # DEV
         return  # DEV
     server = MlflowServer(tmp_path_factory.mktemp("mlflow")).start()
     yield server
     server.kill()
-
-
-StartServer = Callable[[Path], MlflowServer]
 
 
 class Door:
@@ -138,10 +144,8 @@ class Door:
 
 
 @pytest.fixture(autouse=True)
-def same_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take back what trackers' clients are told by the process's environment."""
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
-    os.environ.update(before)
+    for name in (*connecting._ACCESS, *connecting._PATIENCE, *connecting._QUIET, *offline._QUIET):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)

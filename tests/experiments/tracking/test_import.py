@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -48,7 +48,7 @@ def test_runs_of_others_are_compared_row_by_row(
         client.log_metric(made.info.run_id, "accuracy", 0.7)
         client.log_metric(made.info.run_id, "odd", float("nan"))
         texts = [f"消息 {number}" for number in range(30)]
-        table = pandas.DataFrame({"inputs": texts, "targets": ["ham", "spam", "spam"] * 10, "outputs": labels})
+        table = pd.DataFrame({"inputs": texts, "targets": ["ham", "spam", "spam"] * 10, "outputs": labels})
         client.log_table(made.info.run_id, table, "eval_results_table.json")
         client.set_terminated(made.info.run_id)
     bare = client.create_run(home, run_name="bare")

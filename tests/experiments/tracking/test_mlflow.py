@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
@@ -37,7 +37,7 @@ def run(project: Project, *arguments: str) -> Result:
 
 def log(project: Project, address: str, group: str) -> Any:
     result = run(project, "log", "sms", "--to", f"mlflow:{address}", "--name", group, "--json")
-    assert result.exit_code == 0, (result.output, result.exception)
+    assert result.exit_code == 0, (result.output, result.exception, repr(getattr(result.exception, "__cause__", None))[:600])
     return json.loads(result.stdout)
 
 
@@ -65,9 +65,9 @@ def test_an_experiment_becomes_runs_with_everything(
 ) -> None:
     project.write("flows/sms/few.jinja2", "system:\nOrdne Nachrichten: 消息 🙂\n\nuser:\nfew: {{text}}\n")
     finding = project.run()
-    said = log(project, mlflow_server.address, "grüße")
+    said = log(project, mlflow_server.address, "grüße 消息 2")
     assert (said["runs"], said["updated"], said["rows"], said["models"], said["notes"]) == (4, 0, 120, 3, [])
-    runs, client = runs_of(mlflow_server, "grüße"), client_of(mlflow_server)
+    runs, client = runs_of(mlflow_server, "grüße 消息 2"), client_of(mlflow_server)
     parent = runs.pop("sms:1")
     assert parent.info.status == "FINISHED"
     assert {item.path for item in client.list_artifacts(parent.info.run_id)} == {
@@ -136,7 +136,7 @@ def model_predicts(server: MlflowServer, few: Any, tmp_path: Path, monkeypatch: 
     place = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path), tracking_uri=server.address)
     loaded = mlflow.pyfunc.load_model(place)
     assert loaded.predict([{"text": "tricky offer"}, {"text": "hello"}]) == [{"label": "spam"}, {"label": "ham"}]
-    frame = pandas.DataFrame({"text": ["odd remark", "a prize"]})
+    frame = pd.DataFrame({"text": ["odd remark", "a prize"]})
     assert loaded.predict(frame) == [{"label": "ham"}, {"label": "spam"}]
     client.create_registered_model("sms-flow")
     version = client.create_model_version("sms-flow", uri, model_id=model.model_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import webbrowser
-from typing import get_args
 
 import click
 
@@ -15,7 +14,7 @@ from pilothouse.experiments.service import ExperimentService
 from pilothouse.experiments.settings import ReportFormat
 from pilothouse.experiments.types import ExperimentRecord
 
-_FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)
+_FORMATS: tuple[ReportFormat, ...] = ("html", "csv", "parquet", "json")
 
 
 def _formats(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[ReportFormat, ...]:

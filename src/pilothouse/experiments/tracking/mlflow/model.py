@@ -53,8 +53,9 @@ def _rows(given: Any) -> Iterable[dict[str, Any]]:
         return cast("list[dict[str, Any]]", given.to_dict(orient="records"))
     if isinstance(given, Mapping):
         return [dict(cast("Mapping[str, Any]", given))]
-    if isinstance(given, list) and all(isinstance(row, Mapping) for row in cast("list[object]", given)):
-        return [{**row} for row in cast("list[Mapping[str, Any]]", given)]
+    rows = cast("list[Any]", given) if isinstance(given, list) else []
+    if rows and all(isinstance(row, Mapping) for row in rows):
+        return rows
     raise DataError(
         f"a flow takes rows with names, not {type(given).__name__}", expected="a data frame or a list of mappings"
     )

@@ -19,7 +19,7 @@ class PromptFile(Struct, frozen=True, kw_only=True):
 
     name: str
     version: int
-    path: Path
+    path: str
     reason: str = ""
 
 
@@ -29,7 +29,7 @@ def write_prompts(server: Server, folder: Path) -> Iterator[PromptFile]:
         versions = versions_of(server, prompt.name)
         path = folder / f"{prompt_name(prompt.name).lstrip('.') or 'prompt'}.jinja2"
         if not versions:
-            yield PromptFile(name=prompt.name, version=0, path=path, reason="it has no version")
+            yield PromptFile(name=prompt.name, version=0, path=str(path), reason="it has no version")
             continue
         text = _text(versions[-1].template).encode("utf-8", "backslashreplace")
         reason = ""
@@ -37,7 +37,7 @@ def write_prompts(server: Server, folder: Path) -> Iterator[PromptFile]:
             reason = "another file stands there; move it away to get this one"
         else:
             write_atomic(path, text)
-        yield PromptFile(name=prompt.name, version=int(versions[-1].version), path=path, reason=reason)
+        yield PromptFile(name=prompt.name, version=int(versions[-1].version), path=str(path), reason=reason)
 
 
 def _text(template: object) -> str:
