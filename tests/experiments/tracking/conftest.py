@@ -77,11 +77,6 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    if Environment.load(Path("/tmp")).get("DEV_MLFLOW"):  # DEV
-        server = MlflowServer(tmp_path_factory.mktemp("mlflow"))  # DEV
-        server.address = Environment.load(Path("/tmp"))["DEV_MLFLOW"]  # DEV
-        yield server  # DEV
-        return  # DEV
     server = MlflowServer(tmp_path_factory.mktemp("mlflow")).start()
     yield server
     server.kill()
@@ -95,6 +90,7 @@ class Door:
 
     def __init__(self, address: str, *, most: int = 1_000_000, status: int | None = None) -> None:
         self.headers: list[dict[str, str]] = []
+        self.most = most
         door = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -103,7 +99,7 @@ class Door:
             def handle_any(self) -> None:
                 door.headers.append(dict(self.headers))
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if len(door.headers) > most:
+                if len(door.headers) > door.most:
                     self.close_connection = True
                     self.connection.close()
                     return

@@ -37,7 +37,11 @@ def run(project: Project, *arguments: str) -> Result:
 
 def log(project: Project, address: str, group: str) -> Any:
     result = run(project, "log", "sms", "--to", f"mlflow:{address}", "--name", group, "--json")
-    assert result.exit_code == 0, (result.output, result.exception, repr(getattr(result.exception, "__cause__", None))[:600])
+    assert result.exit_code == 0, (
+        result.output,
+        result.exception,
+        repr(getattr(result.exception, "__cause__", None))[:600],
+    )
     return json.loads(result.stdout)
 
 
@@ -65,9 +69,9 @@ def test_an_experiment_becomes_runs_with_everything(
 ) -> None:
     project.write("flows/sms/few.jinja2", "system:\nOrdne Nachrichten: 消息 🙂\n\nuser:\nfew: {{text}}\n")
     finding = project.run()
-    said = log(project, mlflow_server.address, "grüße 消息 2")
+    said = log(project, mlflow_server.address, "grüße 消息")
     assert (said["runs"], said["updated"], said["rows"], said["models"], said["notes"]) == (4, 0, 120, 3, [])
-    runs, client = runs_of(mlflow_server, "grüße 消息 2"), client_of(mlflow_server)
+    runs, client = runs_of(mlflow_server, "grüße 消息"), client_of(mlflow_server)
     parent = runs.pop("sms:1")
     assert parent.info.status == "FINISHED"
     assert {item.path for item in client.list_artifacts(parent.info.run_id)} == {
@@ -175,10 +179,11 @@ def test_a_server_that_goes_away_in_the_middle_is_made_good_by_the_same_command(
         result = run(project, "log", "--to", f"mlflow:{door.address}", "--name", "gone")
         assert result.exit_code != 0
         assert "does not answer" in str(result.exception)
-    half = runs_of(mlflow_server, "gone")
-    assert half["sms:1"].info.status == "RUNNING"
-    settings(project)
-    said = log(project, mlflow_server.address, "gone")
+        half = runs_of(mlflow_server, "gone")
+        assert half["sms:1"].info.status == "RUNNING"
+        door.most = 1_000_000
+        settings(project)
+        said = log(project, door.address, "gone")
     assert said["updated"] == len(half)
     whole = runs_of(mlflow_server, "gone")
     assert {item.info.status for item in whole.values()} == {"FINISHED"}

@@ -1,4 +1,4 @@
-"""Offline runs of Weights & Biases, read back with its own reader."""
+"""Offline runs of Weights & Biases, read back with its own records."""
 
 from __future__ import annotations
 
@@ -20,12 +20,29 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::U
 READER = """
 import json, sys
 from wandb.proto import wandb_internal_pb2
-from wandb.sdk.internal.datastore import DataStore
 
-store = DataStore()
-store.open_for_scan(sys.argv[1])
+BLOCK = 32768
+
+
+def records(data):
+    # The format of LevelDB's log after a head of 7 bytes: blocks of chunks, each with checksum, length and kind.
+    place, parts = 7, []
+    assert data[:4] == b":W&B"
+    while place + 7 <= len(data):
+        left = BLOCK - place % BLOCK
+        if left < 7:
+            place += left
+            continue
+        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        parts.append(data[place + 7 : place + 7 + length])
+        place += 7 + length
+        if kind in (1, 4):
+            yield b"".join(parts)
+            parts = []
+
+
 found = {"config": {}, "summary": {}, "history": {}, "run": {}, "files": []}
-while (data := store.scan_data()) is not None:
+for data in records(open(sys.argv[1], "rb").read()):
     record = wandb_internal_pb2.Record()
     record.ParseFromString(data)
     kind = record.WhichOneof("record_type")
@@ -35,10 +52,10 @@ while (data := store.scan_data()) is not None:
             found["config"][item.key] = json.loads(item.value_json)
     elif kind == "summary":
         for item in record.summary.update:
-            found["summary"][item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+            found["summary"]["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
     elif kind == "history":
         for item in record.history.item:
-            found["history"][item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+            found["history"]["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
     elif kind == "files":
         found["files"] += [item.path for item in record.files.files]
 print(json.dumps(found))
@@ -97,9 +114,9 @@ def test_the_offline_file_holds_settings_figures_and_rows(project: Project) -> N
         assert figure.interval is not None
         assert there["summary"]["accuracy"] == figure.value
         assert there["history"]["accuracy.low"] == figure.interval.low
-        assert there["history"]["rows"]["nrows"] == 40
+        assert there["history"]["table/nrows"] == 40
         folder = next(file.parent for file in files if there["run"]["id"] in file.name)
-        table = json.loads((folder / "files" / there["history"]["rows"]["path"]).read_text())
+        table = json.loads((folder / "files" / there["history"]["table/path"]).read_text())
         assert len(table["data"]) == 40
         assert "outputs.label" in table["columns"]
     (difference,) = (

@@ -73,7 +73,7 @@ class WandbTracker:
         try:
             columns, count = _shape(tracked, arm)
             table = wandb.Table(columns=columns, data=list(_cells(tracked, arm, columns)), allow_mixed_types=True)
-            run.log({"rows": table, **arm.metrics})
+            run.log({**arm.metrics, "table": table})
             own = f"{arm.name}."
             against = {
                 f"vs.{name[len(own) :]}": value for name, value in tracked.metrics.items() if name.startswith(own)
