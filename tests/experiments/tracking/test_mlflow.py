@@ -136,6 +136,7 @@ def model_predicts(server: MlflowServer, few: Any, tmp_path: Path, monkeypatch: 
         [few.info.experiment_id], filter_string=f"source_run_id = '{few.info.run_id}'"
     )
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     uri = f"models:/{model.model_id}"
     place = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path), tracking_uri=server.address)
     loaded = mlflow.pyfunc.load_model(place)
