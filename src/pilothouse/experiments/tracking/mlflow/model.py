@@ -57,5 +57,6 @@ def _rows(given: Any) -> Iterable[dict[str, Any]]:
     if rows and all(isinstance(row, Mapping) for row in rows):
         return rows
     raise DataError(
-        f"a flow takes rows with names, not {type(given).__name__}", expected="a data frame or a list of mappings"
+        f"a flow takes rows with names, not {type(cast('object', given)).__name__}",
+        expected="a data frame or a list of mappings",
     )
