@@ -27,7 +27,10 @@ from ..conftest import Project
 from .conftest import Door, MlflowServer
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+    "ignore:.*Any type hint is inferred:UserWarning",
+    "ignore::sqlalchemy.exc.SADeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::DeprecationWarning",
 )
 
 
