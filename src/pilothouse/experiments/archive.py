@@ -18,7 +18,7 @@ from pilothouse.experiments.preparation import Prepared
 from pilothouse.experiments.reports.files import ReportFiles, write_reports
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import Judge
-from pilothouse.experiments.settings import ExperimentSettings
+from pilothouse.experiments.settings import ExperimentSettings, ReportFormat
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import ExperimentRecord, ExperimentStatus
 from pilothouse.registry.service import RegistryService
@@ -122,11 +122,16 @@ class Archive:
         return msgspec.msgpack.decode(self._blobs.get(record.comparison), type=ExperimentComparison)
 
     def write(
-        self, record: ExperimentRecord, found: ExperimentComparison, rows: Callable[[], Iterable[RowView]]
+        self,
+        record: ExperimentRecord,
+        found: ExperimentComparison,
+        rows: Callable[[], Iterable[RowView]],
+        formats: Iterable[ReportFormat] = (),
     ) -> tuple[ExperimentRecord, ReportFiles]:
-        """Write the reports of an experiment and record where they are."""
+        """Write the reports of an experiment, in ``formats`` too, and record where they are."""
         folder = Path(self._settings.reports) / record.name / str(record.number)
-        files = write_reports(self._root / folder, found, rows, self._settings.report_rows)
+        wanted = {*self._settings.report_formats, *formats}
+        files = write_reports(self._root / folder, found, rows, self._settings.report_rows, wanted)
         reported = structs.replace(record, report=folder.as_posix())
         self.store.save(reported)
         return reported, files

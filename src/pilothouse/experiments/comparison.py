@@ -180,6 +180,7 @@ class Answer(Struct, frozen=True, kw_only=True):
         primary: The row's score in the primary metric; None when it has none.
         right: Whether that score is as good as it can be; None when it cannot be told.
         scores: Score's name -> value or, without one, its state.
+        states: Score's name -> why it has no value; scores with a value are not in it.
         label: The predicted label, where there is one.
         error: Why the row failed.
         error_node: The node that failed.
@@ -192,6 +193,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     primary: float | None = None
     right: bool | None = None
     scores: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
     label: str | None = None
     error: str | None = None
     error_node: str | None = None

@@ -37,7 +37,7 @@ from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.service import FOLDER, RunService
 from pilothouse.experiments.runs.types import Progress, Run
 from pilothouse.experiments.scoring import Judge, Scorer, Scores
-from pilothouse.experiments.settings import ExperimentSettings
+from pilothouse.experiments.settings import ExperimentSettings, ReportFormat
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import EvaluatorUse, ExperimentRecord, ExperimentStatus, Variant
 from pilothouse.models.service import ModelService
@@ -252,8 +252,12 @@ class ExperimentService:
         """
         return self._archive.comparison(self._archive.store.get(ref))
 
-    def report(self, ref: str) -> ReportFiles:
+    def report(self, ref: str, formats: Sequence[ReportFormat] = ()) -> ReportFiles:
         """Write the reports of an experiment again, from what was recorded; nothing is run or judged.
+
+        Args:
+            ref: The experiment.
+            formats: What is wanted beside HTML and CSV.
 
         Raises:
             NotFound: there is no such experiment, or one of its runs was deleted.
@@ -261,7 +265,7 @@ class ExperimentService:
         """
         record = self._archive.store.get(ref)
         found = self._archive.comparison(record)
-        return self._archive.write(record, found, partial(views_of, found.metrics[0], self.arms(record)))[1]
+        return self._archive.write(record, found, partial(views_of, found.metrics[0], self.arms(record)), formats)[1]
 
     def arms(self, record: ExperimentRecord) -> list[ArmResult]:
         """Return what was recorded of every arm, scores included; nothing is run or judged.

@@ -24,8 +24,8 @@ def prompt_diffs(baseline: Flow, candidates: Mapping[str, Flow]) -> tuple[Prompt
 
 
 def _diff(candidate: str, baseline: Flow, before: Node, flow: Flow, after: Node) -> PromptDiff | None:
-    old, new = _text(baseline, before), _text(flow, after)
-    was, now = _settings(before), _settings(after)
+    old, new = text_of(baseline, before), text_of(flow, after)
+    was, now = settings_of(before), settings_of(after)
     settings = {
         key: (was.get(key), now.get(key)) for key in sorted(was.keys() | now.keys()) if was.get(key) != now.get(key)
     }
@@ -42,7 +42,7 @@ def _diff(candidate: str, baseline: Flow, before: Node, flow: Flow, after: Node)
     )
 
 
-def _text(flow: Flow, node: Node) -> str:
+def text_of(flow: Flow, node: Node) -> str:
     """Return the node's template or code; nothing when it is not a text file of the flow."""
     path = flow.folder / node.source.path if node.source.path else None
     if path is None or not path.is_file() or path.stat().st_size > MOST_BYTES:
@@ -50,7 +50,7 @@ def _text(flow: Flow, node: Node) -> str:
     return path.read_bytes().decode("utf-8-sig", "replace")
 
 
-def _settings(node: Node) -> dict[str, Any]:
+def settings_of(node: Node) -> dict[str, Any]:
     """Return the node's inputs as written, and what it is called with."""
     values = {
         name: value.value if isinstance(value, LiteralValue) else value.text for name, value in node.inputs.items()

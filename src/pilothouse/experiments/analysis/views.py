@@ -72,6 +72,7 @@ def _answer(row: RunRow, judgement: Judgement, scores: Sequence[Score], first: F
         primary=judgement.value,
         right=judgement.right,
         scores={score.name: score.value if score.state == "ok" else score.state for score in scores},
+        states={score.name: score.state for score in scores if score.state != "ok"},
         label=judgement.label,
         error=error,
         error_node=row.error.node if row.error else None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from pilothouse.experiments.commands import bless, compare, gate, looking, plan, run
+from pilothouse.experiments.tracking.commands.importing import import_
+from pilothouse.experiments.tracking.commands.log import log
 
 
 @click.group()
@@ -21,5 +23,7 @@ for command in (
     looking.report,
     gate.gate,
     bless.bless,
+    log,
+    import_,
 ):
     experiment.add_command(command)

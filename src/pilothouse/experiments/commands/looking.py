@@ -11,20 +11,40 @@ from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.experiments.commands import options
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.service import ExperimentService
+from pilothouse.experiments.settings import ReportFormat
 from pilothouse.experiments.types import ExperimentRecord
+
+_FORMATS: tuple[ReportFormat, ...] = ("html", "csv", "parquet", "json")
+
+
+def _formats(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[ReportFormat, ...]:
+    """Return the formats that were named, with commas or one by one."""
+    words = [word.strip() for item in given for word in item.split(",")]
+    unknown = next((word for word in words if word not in _FORMATS), None)
+    if unknown is not None:
+        raise click.BadParameter(f"there is no format '{unknown}'; known: {', '.join(_FORMATS)}", context, parameter)
+    return tuple(name for name in _FORMATS if name in words)
 
 
 @click.command()
 @click.argument("ref", default="latest")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    callback=_formats,
+    metavar="html,csv,parquet,json",
+    help="What to write beside HTML and CSV, which are always written.",
+)
 @click.option("--open", "opened", is_flag=True, help="Open the page in the browser.")
 @click.pass_obj
-def report(services: Services, ref: str, opened: bool) -> None:
+def report(services: Services, ref: str, formats: tuple[ReportFormat, ...], opened: bool) -> None:
     """Write the reports of the experiment REF again.
 
     REF is a name, name:number, an id, the beginning of one, or 'latest'.
     """
-    files = services.get(ExperimentService).report(ref)
-    for path in (files.html, files.rows, files.summary):
+    files = services.get(ExperimentService).report(ref, formats)
+    for path in files.all:
         click.echo(options.shown(path))
     if opened:
         webbrowser.open(files.html.resolve().as_uri())

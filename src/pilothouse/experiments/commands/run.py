@@ -13,12 +13,15 @@ from typing import Any
 import click
 import msgspec
 
+from pilothouse.core.errors import PilothouseError
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, progress
 from pilothouse.experiments.commands import options
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.runs.interrupts import Stop, catch_signals
 from pilothouse.experiments.service import ExperimentProgress, ExperimentService, Finding
+from pilothouse.experiments.tracking.commands.log import told
+from pilothouse.experiments.tracking.service import TrackingService
 
 LINE_EVERY = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -61,9 +64,26 @@ def run(
         emit_json({**msgspec.structs.asdict(finding), "files": files})
     else:
         _print_finding(finding, path, services.root)
+    _log(services, finding)
     for fault in finding.faults[:1]:
         click.echo((fault.error.traceback or str(fault)).rstrip(), err=True)
     return 1 if finding.failed or finding.faults else 0
+
+
+def _log(services: Services, finding: Finding) -> None:
+    """Log the experiment where the settings say so; a tracker that does not answer spoils no run."""
+    tracking = services.get(TrackingService)
+    if tracking.default is None:
+        return
+    try:
+        lines = told(tracking.log(finding.record.ref))
+    except PilothouseError as error:
+        lines = [
+            f"not logged: 1 experiment could not be logged to the tracker: {error}",
+            f"try again: pilothouse experiment log {finding.record.ref}",
+        ]
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _tell_stopping(is_urgent: bool) -> None:

@@ -49,11 +49,11 @@ def write_parquet(_run: Run, rows: Rows, folder: Path) -> None:
     import duckdb
 
     columns = _columns(rows())
-    shown = _distinct(columns)
+    shown = distinct(columns)
     lines = folder / "rows.jsonl"
     with lines.open("wb") as sink:
         for row in rows():
-            cells = {shown[name]: _number(value) for name, value in _flat(row, columns).items()}
+            cells = {shown[name]: json_number(value) for name, value in _flat(row, columns).items()}
             sink.write(msgspec.json.encode(cells) + b"\n")
     with duckdb.connect() as connection:
         types = {shown[name]: kind for name, kind in columns.items()}
@@ -68,19 +68,20 @@ def _columns(rows: Iterator[RunRow]) -> dict[str, str]:
     for row in rows:
         for name, value in _values(row):
             if value is not None:
-                found[name] = _union(found.get(name, ""), _kind(value))
+                found[name] = union(found.get(name, ""), kind_of(value))
             else:
                 found.setdefault(name, "")
     return {**_FIXED, **{name: "VARCHAR" if kind in ("", "JSON") else kind for name, kind in found.items()}}
 
 
-def _union(left: str, right: str) -> str:
+def union(left: str, right: str) -> str:
+    """Return the type of a column that holds both; nothing is the type of a column without a value."""
     if left in ("", right):
         return right
     return "DOUBLE" if {left, right} == {"BIGINT", "DOUBLE"} else "JSON"
 
 
-def _distinct(columns: Iterable[str]) -> dict[str, str]:
+def distinct(columns: Iterable[str]) -> dict[str, str]:
     """Return names that differ by more than capitals, which DuckDB does not tell apart."""
     shown: dict[str, str] = {}
     taken: set[str] = set()
@@ -94,12 +95,13 @@ def _distinct(columns: Iterable[str]) -> dict[str, str]:
     return shown
 
 
-def _number(value: Any) -> Any:
-    # JSON has no NaN; DuckDB reads its name as one.
+def json_number(value: Any) -> Any:
+    """Return a value that JSON can hold: it has no NaN, but DuckDB reads its name as one."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Return DuckDB's type for a value; JSON for what is no scalar that it knows."""
     if isinstance(value, int) and not isinstance(value, bool) and not -_LARGEST <= value < _LARGEST:
         return "JSON"
     return next((name for kind, name in _SCALARS if type(value) is kind), "JSON")

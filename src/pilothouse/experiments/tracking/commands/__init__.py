@@ -1,0 +1,1 @@
+"""Verbs of `pilothouse experiment` that speak with trackers."""

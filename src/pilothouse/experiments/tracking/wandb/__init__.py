@@ -1,0 +1,1 @@
+"""Offline runs of Weights & Biases, to be sent by its own tool."""
