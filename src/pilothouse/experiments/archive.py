@@ -14,7 +14,7 @@ from pilothouse.core.errors import Conflict, NotFound
 from pilothouse.core.ids import new_id
 from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.experiments.comparison import ExperimentComparison, RowView
-from pilothouse.experiments.preparation import Prepared
+from pilothouse.experiments.design.preparation import Prepared
 from pilothouse.experiments.reports.files import ReportFiles, write_reports
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import Judge

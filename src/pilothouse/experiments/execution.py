@@ -9,7 +9,7 @@ from contextlib import suppress
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import NotFound
 from pilothouse.core.ids import new_id
-from pilothouse.experiments.preparation import PreparedArm
+from pilothouse.experiments.design.preparation import PreparedArm
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import Progress, Run, RunRow, RunSpec

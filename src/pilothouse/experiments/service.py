@@ -28,10 +28,10 @@ from pilothouse.experiments.analysis.recorded import Recorded, first_times
 from pilothouse.experiments.archive import Archive
 from pilothouse.experiments.calibration.declared import declared_by, versions_of
 from pilothouse.experiments.comparison import Calls, ExperimentComparison
+from pilothouse.experiments.design.file import Overrides
+from pilothouse.experiments.design.plan import ExperimentPlan, plan_of
+from pilothouse.experiments.design.preparation import Prepared, Preparer
 from pilothouse.experiments.execution import ArmExecutor
-from pilothouse.experiments.file import Overrides
-from pilothouse.experiments.plan import ExperimentPlan, plan_of
-from pilothouse.experiments.preparation import Prepared, Preparer
 from pilothouse.experiments.reports.files import ReportFiles
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.service import FOLDER, RunService

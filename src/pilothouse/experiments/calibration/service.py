@@ -22,7 +22,7 @@ from pilothouse.evaluation.judges.judge import RubricJudge
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluationRow, ScoredRow
 from pilothouse.experiments.calibration.types import Ask, Calibrated
-from pilothouse.experiments.preparation import Preparer
+from pilothouse.experiments.design.preparation import Preparer
 from pilothouse.experiments.runs.service import FOLDER, RunService
 from pilothouse.experiments.scoring import Judge, Scorer
 from pilothouse.experiments.store import ExperimentStore

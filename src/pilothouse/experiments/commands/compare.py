@@ -12,7 +12,7 @@ from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.commands import options
-from pilothouse.experiments.file import evaluator_name
+from pilothouse.experiments.design.file import evaluator_name
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.service import ExperimentService

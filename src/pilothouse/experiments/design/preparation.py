@@ -18,12 +18,12 @@ from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluatorSpec
-from pilothouse.experiments.file import Overrides, flow_path, read_file, resolve
+from pilothouse.experiments.design.file import Overrides, flow_path, read_file, resolve
+from pilothouse.experiments.design.variants import Space
 from pilothouse.experiments.rules import is_measured
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import SOURCES, Judge
 from pilothouse.experiments.types import Experiment, Variant
-from pilothouse.experiments.variants import Space
 from pilothouse.flows.dag.variants import chosen
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.types import Flow

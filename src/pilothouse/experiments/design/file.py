@@ -14,10 +14,10 @@ from pilothouse.core.errors import ConfigError, nearest_hint
 from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, load_yaml
 from pilothouse.evaluation.types import Direction, EvaluatorSpec
+from pilothouse.experiments.design.variants import Space, expand, find
 from pilothouse.experiments.rules import Gate, check_gate
 from pilothouse.experiments.runs.runfile import within
 from pilothouse.experiments.types import Design, EvaluatorUse, Experiment, Variant
-from pilothouse.experiments.variants import Space, expand, find
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 DATASET = "dataset:"
