@@ -20,7 +20,7 @@ from pilothouse.datasets.profile import Profiler
 from pilothouse.datasets.readers.base import ReadOptions
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.datasets.store import KIND, DatasetStore
-from pilothouse.datasets.types import DatasetDiff, DatasetVersion, Profile
+from pilothouse.datasets.types import DatasetDiff, DatasetVersion, Profile, Serves
 from pilothouse.registry.service import RegistryService
 from pilothouse.registry.types import check_name
 
@@ -148,6 +148,10 @@ class DatasetService:
             NotFound: when there is no such version.
         """
         return self._store.find(ref.removeprefix(PREFIX).removeprefix(f"{KIND}/"))
+
+    def serves(self, version: DatasetVersion) -> Serves:
+        """Return which flows, experiments and evaluators a version serves (`registry lineage`: the way)."""
+        return self._store.serves(version)
 
     def diff(self, before: str, after: str, *, id_column: str | None = None) -> DatasetDiff:
         """Compare two datasets, each a file, a folder or a version.
