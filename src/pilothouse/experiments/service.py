@@ -29,7 +29,7 @@ from pilothouse.experiments.archive import Archive
 from pilothouse.experiments.calibration.declared import declared_by, versions_of
 from pilothouse.experiments.comparison import Calls, ExperimentComparison
 from pilothouse.experiments.design.file import Overrides
-from pilothouse.experiments.design.plan import ExperimentPlan, plan_of
+from pilothouse.experiments.design.plan import ExperimentPlan, ExperimentPlanner
 from pilothouse.experiments.design.preparation import Prepared, Preparer
 from pilothouse.experiments.execution import ArmExecutor
 from pilothouse.experiments.reports.files import ReportFiles
@@ -128,6 +128,7 @@ class ExperimentService:
         actor: Actor,
     ) -> None:
         self._preparer = preparer
+        self._planner = ExperimentPlanner(runs, executor.earlier, scorer, preparer.models, clock)
         self._executor = executor
         self._runs = runs
         self._scorer = scorer
@@ -143,10 +144,9 @@ class ExperimentService:
         evaluation = services.get(EvaluationService)
         store = ExperimentStore(services.get(Database))
         settings = services.settings.section(ExperimentSettings)
+        datasets, models = services.get(DatasetService), services.get(ModelService)
         return cls(
-            preparer=Preparer(
-                services.root, services.get(DatasetService), services.get(ModelService), evaluation, settings.defaults
-            ),
+            preparer=Preparer(services.root, datasets, models, evaluation, settings.defaults),
             executor=ArmExecutor(runs, store, services.clock),
             runs=runs,
             scorer=Scorer(services.state / FOLDER, evaluation),
@@ -197,13 +197,13 @@ class ExperimentService:
             self._archive.settle(record, "interrupted", self._clock.now())
             raise
 
-    def plan(self, path: Path, overrides: Overrides | None = None) -> ExperimentPlan:
-        """Return what an experiment file will take and what it can find; nothing is run.
+    def plan(self, path: Path, overrides: Overrides | None = None, *, fresh: bool = False) -> ExperimentPlan:
+        """Return what `run` with the same arguments will take and what it can find; nothing is run.
 
         Raises:
             UserError: as `run`.
         """
-        return plan_of(self._preparer.prepare(path, overrides), self._executor.earlier)
+        return self._planner.plan(self._preparer.prepare(path, overrides), fresh=fresh)
 
     async def compare(
         self,

@@ -48,12 +48,13 @@ resamples: 200
 
 
 class Counting(ThreadingHTTPServer):
-    """Answers with what it was sent behind the colon; a text with `boom` is refused while `broken`."""
+    """Answers with what it was sent behind the last colon; a text with `boom` is refused while `broken`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[dict[str, Any]] = []
         self.broken = False
+        self.echoes = ": "
 
     def asked(self, model: str) -> int:
         return sum(request["model"] == model for request in self.requests)
@@ -70,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append(request)
         text: str = request["messages"][-1]["content"]
         refused = self.server.broken and "boom" in text
-        message = {"role": "assistant", "content": text.rpartition(": ")[2]}
+        message = {"role": "assistant", "content": text.rpartition(self.server.echoes)[2]}
         body = json.dumps(
             {"error": {"message": "no"}}
             if refused

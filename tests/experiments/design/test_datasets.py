@@ -9,7 +9,6 @@ import pytest
 from pilothouse.core.errors import DataError, UserError
 from pilothouse.datasets.service import DatasetService
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.runs.types import RunSpec
 from pilothouse.experiments.service import ExperimentService
 from pilothouse.registry.service import RegistryService
 
@@ -65,9 +64,11 @@ def test_the_name_of_the_dataset_may_be_mapped(several: Lab) -> None:
 def test_a_run_over_several_datasets_is_made_again_from_its_record(several: Lab) -> None:
     name = several.run()["record"]["runs"][0]["run"]
     runs = several.services.get(RunService)
-    spec: RunSpec = runs.get(name).spec
-    data = several.services.get(DatasetService).open(spec.data or "")
-    assert data.digest == (runs.get(name).data or pytest.fail()).digest
+    run = runs.get(name)
+    data = several.services.get(DatasetService).open(run.spec.data or "")
+    assert run.data is not None
+    assert data.digest == run.data.digest
+    assert [part.source for part in run.data.parts] == ["data/rows.csv", "dataset:qa:1"]
     assert [row.data["dataset"] for row in data] == ["standard"] * 4 + ["test"] * 2
     assert {"text", "label", "dataset", "question"} <= {column.name for column in data.columns}
 

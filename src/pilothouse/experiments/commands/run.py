@@ -7,15 +7,18 @@ import shlex
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from pilothouse.core.errors import UserError
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, progress
 from pilothouse.experiments.commands import options
+from pilothouse.experiments.design.estimates import Cost
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.runs.interrupts import Stop, catch_signals
 from pilothouse.experiments.service import ExperimentProgress, ExperimentService, Finding
@@ -30,6 +33,10 @@ LINE_EVERY = 5.0
 @options.pairs
 @click.option("--no-cache", is_flag=True, help="Do everything anew: take nothing that was done before.")
 @options.rows
+@click.option(
+    "--max-cost", type=click.FloatRange(min=0), metavar="USD", help="Refuse to begin when it would cost more."
+)
+@click.option("--yes", is_flag=True, help="Begin all the same, at a cost that is higher or unknown.")
 @options.as_json
 @click.pass_obj
 def run(
@@ -39,6 +46,8 @@ def run(
     pairs: tuple[str, ...],
     no_cache: bool,
     rows: int | None,
+    max_cost: float | None,
+    yes: bool,
     as_json: bool,
 ) -> int:
     """Run the experiment FILE, or go on with it.
@@ -48,6 +57,8 @@ def run(
     experiments = services.get(ExperimentService)
     overrides = options.overrides(data, pairs, rows)
     path = options.found(services.root, file)
+    if max_cost is not None and not yes:
+        _refuse_beyond(max_cost, experiments.plan(path, overrides, fresh=no_cache).cost)
 
     async def go(show: Callable[[ExperimentProgress], None]) -> Finding:
         stop = Stop()
@@ -64,6 +75,20 @@ def run(
     for fault in finding.faults[:1]:
         click.echo((fault.error.traceback or str(fault)).rstrip(), err=True)
     return 1 if finding.failed or finding.faults else 0
+
+
+def _refuse_beyond(most: float, cost: Cost) -> None:
+    """Refuse a run whose cost is known to exceed a limit, or not known.
+
+    Raises:
+        UserError: no model was called.
+    """
+    plan = "pilothouse experiment plan shows how it is estimated; --yes begins all the same"
+    if cost.low is None:
+        reason = "; ".join(cost.unknown) or "nothing was measured"
+        raise UserError(f"what this costs is not known: {reason}", where="--max-cost", fix=plan)
+    if cost.low > Decimal(str(most)):
+        raise UserError(f"this costs at least ${cost.low:.4f}", where="--max-cost", expected=f"${most:g}", fix=plan)
 
 
 def _tell_stopping(is_urgent: bool) -> None:

@@ -80,6 +80,9 @@ class Preparer:
         models: Knows connections.
         evaluation: Loads evaluators.
         defaults: What holds in every file that does not say otherwise.
+
+    Attributes:
+        models: As above.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class Preparer:
         self._defaults = defaults
         self._root = root
         self._datasets = datasets
-        self._models = models
+        self.models = models
         self._evaluation = evaluation
 
     def prepare(self, path: Path, overrides: Overrides | None = None) -> Prepared:
@@ -191,14 +194,14 @@ class Preparer:
 
     def _connections(self, flow: Flow) -> list[dict[str, str]]:
         """Return what tells the flow's connections apart: another model behind one name is another arm."""
-        known = {connection.name for connection in self._models.connections()}
+        known = {connection.name for connection in self.models.connections()}
         named = {node.connection for node in flow.nodes if node.connection}
         # A Python tool takes a connection by its name in an input, a class by its name in an argument.
         maybe = {value for value in flow.literals if isinstance(value, str) and value in known}
         found: list[dict[str, str]] = []
         for name in sorted(named | maybe):
             try:
-                found.append(self._models.connection(name).identity())
+                found.append(self.models.connection(name).identity())
             except ConnectionFault:
                 if name in named:
                     raise

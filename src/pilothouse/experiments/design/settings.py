@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pilothouse.core.errors import ConfigError, FlowError, nearest_hint
+from pilothouse.experiments.design.axes import identity
 from pilothouse.flows.dag.includes import find_source
 from pilothouse.flows.dag.validation import check_source
 from pilothouse.flows.flex.annotations import read_annotation
@@ -44,7 +45,10 @@ class Placed(Struct, frozen=True, kw_only=True):
 
 
 def placed(flow: Flow, settings: Mapping[str, Any]) -> Placed:
-    """Return where the settings of an arm go."""
+    """Return where the settings of an arm go; those that the flow has already are left out.
+
+    So an arm that changes nothing is the flow itself, and takes what was run of it before.
+    """
     found = Placed()
     for path, value in settings.items():
         head, _, name = path.partition(".")
@@ -52,8 +56,17 @@ def placed(flow: Flow, settings: Mapping[str, Any]) -> Placed:
             found.inputs[name] = value
         else:
             node, key = _place(flow, head, name)
+            if _is_own(flow, node, key, value):
+                continue
             found.connections.setdefault(node, {})[key] = value
     return found
+
+
+def _is_own(flow: Flow, name: str, key: str, value: Any) -> bool:
+    """Return whether the file gives a node's input this very value."""
+    node = flow.node(name)
+    said = node.inputs.get(key) if node is not None else None
+    return isinstance(said, LiteralValue) and identity({key: said.value}) == identity({key: value})
 
 
 def applied(flow: Flow, settings: Mapping[str, Any]) -> Flow:
