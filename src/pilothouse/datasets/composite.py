@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import DataError, UserError
@@ -34,7 +34,7 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     data: str
     id_column: str | None = None
     column_mapping: dict[str, Any] = field(default_factory=dict[str, Any])
-    limit: int | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
 
 
 def text_of(parts: Mapping[str, Part]) -> str:

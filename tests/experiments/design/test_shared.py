@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import pytest
+
+from pilothouse.core.errors import Interrupted
+from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
+from pilothouse.experiments.service import ExperimentProgress, ExperimentService
 
 from .conftest import Lab
 
@@ -91,3 +97,41 @@ def test_the_run_of_an_arm_can_be_opened_and_run_again(lab: Lab) -> None:
     assert "answer.temperature=0.7, inputs.top_k=10" in " ".join(shown.stdout.replace("│", "").split())
     facts = json.loads(lab.call("show", "lab", "--json").stdout)["comparison"]["facts"]
     assert facts["settings"].startswith("t=0.0: answer.temperature=0.0, inputs.top_k=10; t=0.7: ")
+
+
+def test_an_arm_that_changes_nothing_is_the_flow_itself(lab: Lab) -> None:
+    lab.run()
+    lab.server.forget()
+    lab.experiment(
+        "axes: {answer.prompt: [answer.jinja2, short.jinja2], draft.connection: [counted], answer.temperature: [0.0]}\n"
+    )
+    found = lab.run()
+    assert (found["rows_before"], lab.server.asked("small"), lab.server.asked("large")) == (4, 0, 4)
+
+
+def test_a_stopped_experiment_goes_on_with_the_arms_that_are_left(lab: Lab) -> None:
+    lab.experiment("axes: {answer.temperature: [0.0, 0.7, 1.0]}\n")
+    stop = Stop()
+
+    def ask(seen: ExperimentProgress) -> None:
+        if seen.position == 1 and seen.phase == "scoring":
+            stop.ask()
+
+    with pytest.raises(Interrupted):
+        asyncio.run(lab.services.get(ExperimentService).run(lab.root / "experiment.yaml", on_progress=ask, stop=stop))
+    done = lab.server.asked("large")
+    assert done == 8
+    found = lab.run()
+    assert (found["record"]["status"], found["rows_before"], lab.server.asked("large")) == ("completed", 8, 12)
+    assert [link["variant"]["settings"] for link in found["record"]["runs"]] == [
+        {"answer.temperature": 0.0},
+        {"answer.temperature": 0.7},
+        {"answer.temperature": 1.0},
+    ]
+
+
+def test_rows_that_the_cache_answered_are_timed_by_runs_of_the_same_settings(lab: Lab) -> None:
+    lab.experiment("axes: {answer.temperature: [0.0, 0.7]}\n")
+    first, second = (arm["latency"] for arm in lab.run()["comparison"]["arms"])
+    # The second arm took its drafts from the cache: nobody knows yet how long its rows take by themselves.
+    assert (first["n"] - first["unknown"], second["unknown"]) == (4, 4)

@@ -231,7 +231,8 @@ class Estimator:
         path = find_source(flow.folder, flow.additional_includes, node.source.path or "")
         if flow.kind != "dag" or path is None or any(item.source != "input" for item in needs) or not self._rows:
             return None
-        sizes = [len(text) for row in self._rows if (text := self._prompt(calls, path, row)) is not None]
+        prompt = self._prompting(calls, path)
+        sizes = [len(text) for row in self._rows if (text := prompt(row)) is not None]
         if not sizes:
             return None
         limit = literals.get("max_tokens") or literals.get("max_completion_tokens")
@@ -243,17 +244,22 @@ class Estimator:
             basis=f"{node.name}: the prompts of {len(sizes):,} rows, {LETTERS} letters a token",
         )
 
-    def _prompt(self, calls: Calls, path: Path, row: Row) -> str | None:
-        flow = calls.arm.flow
+    def _prompting(self, calls: Calls, path: Path) -> Callable[[Row], str | None]:
+        """Return what makes the prompt of a row; None for a row of which none can be made."""
+        flow, template = calls.arm.flow, read_template(path)
         needs = {name: item.has_default for name, item in flow.inputs.items() if name not in calls.arm.mapping}
         mapping = ColumnMapping.parse({**default_mapping(needs), **calls.arm.mapping}, ("data",))
-        try:
-            defaults = {name: item.default for name, item in flow.inputs.items() if item.has_default}
-            given = {**defaults, **mapping.apply({"data": row.data}, optional=flow.inputs)}
-            values = {
-                name: item.value if isinstance(item, LiteralValue) else given.get(item.name)
-                for name, item in calls.node.inputs.items()
-            }
-            return read_template(path).render(values)
-        except UserError:
-            return None
+        defaults = {name: item.default for name, item in flow.inputs.items() if item.has_default}
+
+        def prompt(row: Row) -> str | None:
+            try:
+                given = {**defaults, **mapping.apply({"data": row.data}, optional=flow.inputs)}
+                values = {
+                    name: item.value if isinstance(item, LiteralValue) else given.get(item.name)
+                    for name, item in calls.node.inputs.items()
+                }
+                return template.render(values)
+            except UserError:
+                return None
+
+        return prompt

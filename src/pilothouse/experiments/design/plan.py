@@ -23,6 +23,9 @@ from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import Scorer
 from pilothouse.models.service import ModelService
 
+MOST_LISTED = 1000
+"""Latest runs of the project among which those of the flow are looked for."""
+
 
 @runtime_checkable
 class AsksModels(Protocol):
@@ -208,7 +211,9 @@ class ExperimentPlanner:
     def _estimator(self, prepared: Prepared) -> Estimator:
         flow = prepared.arms[0].flow.name
         rows = list(itertools.islice(prepared.data, min(prepared.rows, MOST_ROWS)))
-        return Estimator(self._models, History(flow, self._runs.list(), self._runs.rows), rows, self._clock.now())
+        return Estimator(
+            self._models, History(flow, self._runs.list(limit=MOST_LISTED), self._runs.rows), rows, self._clock.now()
+        )
 
 
 def _arm(arm: PreparedArm, done: int) -> PlannedArm:

@@ -63,10 +63,19 @@ def placed(flow: Flow, settings: Mapping[str, Any]) -> Placed:
 
 
 def _is_own(flow: Flow, name: str, key: str, value: Any) -> bool:
-    """Return whether the file gives a node's input this very value."""
+    """Return whether the flow says this very value itself."""
     node = flow.node(name)
-    said = node.inputs.get(key) if node is not None else None
-    return isinstance(said, LiteralValue) and identity({key: said.value}) == identity({key: value})
+    if node is None:
+        return False
+    after = with_overrides(flow, {name: {key: value}})
+    changed = next(item for item in after.nodes if item.name == name)
+    if changed.inputs == node.inputs:
+        return (changed.connection, changed.source, after.prompty) == (node.connection, node.source, flow.prompty)
+    said = node.inputs.get(key)
+    own = said.value if isinstance(said, LiteralValue) else None
+    if flow.prompty is not None and said is None:
+        own = flow.prompty.parameters.get(key)
+    return own is not None and identity({key: own}) == identity({key: value})
 
 
 def applied(flow: Flow, settings: Mapping[str, Any]) -> Flow:
