@@ -150,7 +150,10 @@ def test_a_range_that_cannot_be_drawn_from_says_why(fault: Range) -> None:
             f"axes:\n  inputs.top_k: {list(range(30))}\n  answer.max_tokens: {list(range(1, 31))}\n",
             ["900 combinations", "at most 500", "design: sample"],
         ),
-        ("axes:\n  answer.connection: [counted, cuonted]\n", ["cuonted"]),
+        (
+            "axes:\n  answer.connection:\n    - counted\n    - cuonted\n",
+            ["experiment.yaml:11", "no connection 'cuonted'", "did you mean 'counted'"],
+        ),
     ],
 )
 def test_a_mistake_names_file_line_and_cure(lab: Lab, more: str, words: list[str]) -> None:

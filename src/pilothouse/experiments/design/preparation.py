@@ -170,10 +170,20 @@ class Preparer:
                 # What holds for one variant of a node may not hold for another.
                 seen = identity({path: value, "": variant.choices})
                 if seen not in known:
-                    check_setting(own, path, value, where_set(file, document, path, value))
+                    where = where_set(file, document, path, value)
+                    check_setting(own, path, value, where)
+                    self._check_connection(path, value, where)
                     known.add(seen)
             arms.append(self._arm(experiment, variant, own, data))
         return tuple(arms)
+
+    def _check_connection(self, path: str, value: Any, where: str) -> None:
+        if not path.endswith(".connection"):
+            return
+        try:
+            self.models.connection(str(value))
+        except ConnectionFault as error:
+            raise ConfigError(error.message, where=where, expected=error.expected, fix=error.fix) from error
 
     def _arm(self, experiment: Experiment, variant: Variant, flow: Flow, data: DatasetSource) -> PreparedArm:
         settings = placed(flow, variant.settings)
