@@ -51,13 +51,19 @@ def test_one_change_at_a_time_begins_with_the_defaults() -> None:
         ({"safety": {"strict": {"a.policy": 1}, "lax": {"a.policy": 2}}}, ["strict", "lax"]),
         ({"ask": ["few", "zero"]}, ["few", "zero"]),
         ({"how": {"one": {"ask": "few", "a.temperature": 1}, "two": {"ask": "zero"}}}, ["one", "two"]),
-        ({"inputs.k": [3]}, ["default"]),
+        ({"inputs.k": [3]}, ["zero"]),
     ],
 )
 def test_names_are_short_and_told_apart(axes: dict[str, Any], names: list[str]) -> None:
-    assert arms(axes, wanted="all" if "ask" in str(axes) else [])[: len(names)] == names or names == ["default"]
-    found = arms(axes)
+    found = arms(axes, wanted=[])
+    assert found[: len(names)] == names
     assert len(set(found)) == len(found)
+    assert len(set(arms(axes))) == len(arms(axes))
+
+
+def test_a_flow_without_variants_has_an_arm_of_its_own_name() -> None:
+    found = expand({}, "all", "grid", where, read_axes({"inputs.k": [3]}, where))
+    assert [(arm.name, arm.settings) for arm in found] == [("default", {"inputs.k": 3})]
 
 
 def test_named_variants_are_an_axis_beside_others_and_may_have_settings() -> None:

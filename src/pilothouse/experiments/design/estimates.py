@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ from pilothouse.experiments.design.sharing import Calls
 from pilothouse.experiments.runs.types import FINISHED, Run, RunRow
 from pilothouse.flows.dag.includes import find_source
 from pilothouse.flows.nodes.llm import model_named
+from pilothouse.flows.nodes.parameters import MODEL_NAMES
 from pilothouse.flows.prompts.templates import read_template
 from pilothouse.flows.types import LiteralValue, Node
 from pilothouse.models.service import ModelService
@@ -83,6 +85,16 @@ class Time(Struct, frozen=True, kw_only=True):
     basis: str = ""
 
 
+class _Seen(NamedTuple):
+    """One earlier call."""
+
+    run: Run
+    node: str
+    provider: str
+    model: str
+    usage: Usage
+
+
 class History:
     """What earlier runs of a flow measured.
 
@@ -95,27 +107,37 @@ class History:
     def __init__(self, flow: str, runs: Iterable[Run], rows: Rows) -> None:
         ended = (run for run in runs if run.flow.name == flow and run.status in FINISHED and run.counts.completed)
         self._runs = list(itertools.islice(ended, MOST_RUNS))
-        self._tokens: dict[tuple[str, str, str], list[Usage]] = {}
+        self._seen: list[_Seen] = []
         for run in self._runs:
             for row in itertools.islice(rows(run), MOST_ROWS):
                 for node in row.nodes:
                     usage = node.usage or node.cached_usage
                     if usage is not None and node.model:
-                        key = (node.node, node.provider or "", node.model)
-                        self._tokens.setdefault(key, []).append(usage)
+                        self._seen.append(_Seen(run, node.node, node.provider or "", node.model, usage))
 
-    def tokens(self, node: str, model: str) -> Tokens | None:
-        """Return what calls of a node to a model took; an empty name is any model."""
-        for (name, provider, seen), usages in self._tokens.items():
-            if name == node and (not model or seen == model or seen.startswith(f"{model}-")):
-                return Tokens(
-                    provider=provider,
-                    model=seen,
-                    input=sum(usage.input_tokens for usage in usages) / len(usages),
-                    output=sum(usage.output_tokens for usage in usages) / len(usages),
-                    basis=f"{node}: {len(usages):,} earlier calls of {seen}",
-                )
-        return None
+    def tokens(self, arm: PreparedArm, node: str, model: str) -> Tokens | None:
+        """Return what calls of a node took: in runs that asked it for the same, else wherever that model answered.
+
+        Args:
+            arm: The arm.
+            node: The node.
+            model: The model as it is asked for, which may not be as it calls itself; empty for any.
+        """
+        own = [item for item in self._seen if item.node == node]
+        found = [item for item in own if _asks_alike(item.run, arm, node)] or [
+            item for item in own if not model or item.model == model or item.model.startswith(f"{model}-")
+        ]
+        if not found:
+            return None
+        provider, seen = found[0].provider, found[0].model
+        usages = [item.usage for item in found if (item.provider, item.model) == (provider, seen)]
+        return Tokens(
+            provider=provider,
+            model=seen,
+            input=sum(usage.input_tokens for usage in usages) / len(usages),
+            output=sum(usage.output_tokens for usage in usages) / len(usages),
+            basis=f"{node}: {len(usages):,} earlier calls of {seen}",
+        )
 
     def pace(self, arm: PreparedArm) -> tuple[float, str] | None:
         """Return seconds a row, and the run that measured them: of the same arm where there is one."""
@@ -129,6 +151,16 @@ class History:
         if run is None:
             return None
         return run.duration / sum(attempt.rows for attempt in run.attempts), run.name
+
+
+def _asks_alike(run: Run, arm: PreparedArm, node: str) -> bool:
+    """Return whether a run's node asked the model that it asks in an arm."""
+
+    def asked(connections: Mapping[str, Mapping[str, object]]) -> list[object]:
+        return [connections.get(node, {}).get(key) for key in (*MODEL_NAMES, "connection")]
+
+    is_same = run.flow.digest == arm.flow.digest and run.variants.get(node) == arm.flow.variants.get(node)
+    return is_same and asked(run.spec.connections) == asked(arm.placed.connections)
 
 
 class Estimator:
@@ -212,7 +244,7 @@ class Estimator:
         if flow.prompty is not None:
             literals = {**flow.prompty.parameters, **literals}
         provider, model = self._asked(node, literals)
-        measured = self._history.tokens(node.name, model)
+        measured = self._history.tokens(calls.arm, node.name, model)
         return measured or self._rendered(calls, literals, provider, model)
 
     def _asked(self, node: Node, literals: dict[str, object]) -> tuple[str, str]:
