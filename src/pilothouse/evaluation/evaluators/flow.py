@@ -67,6 +67,9 @@ class FlowEvaluator:
         self.better: Direction | dict[str, Direction] = better
         self.metrics: tuple[Metric, ...] = ()
         self.aggregates = flow.has_aggregation
+        if flow.kind in {"dag", "prompty"}:
+            # What the code of another kind asks, nobody can tell.
+            self.calls_per_row = sum(node.type in {"llm", "custom_llm"} and not node.aggregation for node in flow.nodes)
         self.parameters = Parameters(
             required=tuple(item.name for item in flow.inputs.values() if not item.has_default),
             optional=tuple(item.name for item in flow.inputs.values() if item.has_default),

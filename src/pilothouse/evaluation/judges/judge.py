@@ -53,6 +53,7 @@ class PromptJudge:
         self.aggregates = False
         self.calibration = UNCALIBRATED
         self.rubric = rubric
+        self.calls_per_row = panel.calls
         self._panel = panel
 
     @classmethod

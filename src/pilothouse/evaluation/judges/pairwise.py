@@ -41,6 +41,7 @@ class PairwiseJudge:
         )
         self.calibration = UNCALIBRATED
         self.rubric = rubric
+        self.calls_per_row = 2 * panel.calls
         self._panel = panel
 
     @classmethod

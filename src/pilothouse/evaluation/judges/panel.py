@@ -22,6 +22,7 @@ class Panel:
         self._rubric = rubric
         self._seats = seats
         self.identity: list[Any] = seats.identity
+        self.calls = seats.calls
 
     def open(self) -> None:
         """Begin to ask in this event loop."""

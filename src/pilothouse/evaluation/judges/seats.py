@@ -75,6 +75,11 @@ class Seats:
         ]
         self.identity: list[Any] = [models_asked, asking.votes, asking.temperature, asking.max_tokens]
 
+    @property
+    def calls(self) -> int:
+        """How many answers are asked for at a time."""
+        return len(self._seats) * self._asking.votes
+
     def open(self) -> None:
         """Begin to ask in this event loop.
 

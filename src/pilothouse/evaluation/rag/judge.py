@@ -63,6 +63,7 @@ class RagJudge:
         self.version = digest([DEFINITIONS, seats.identity, to_builtins(asked), schema()])
         self.better: Direction | dict[str, Direction] = {**dict.fromkeys(FIGURES, "higher"), DECLINED: "lower"}
         self.metrics = (*(_metric(figure) for figure in FIGURES), _metric(DECLINED))
+        self.calls_per_row = seats.calls
         self._seats = seats
 
     @classmethod

@@ -7,16 +7,18 @@ import shlex
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from pilothouse.core.errors import PilothouseError
+from pilothouse.core.errors import PilothouseError, UserError
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, progress
 from pilothouse.experiments.commands import options
+from pilothouse.experiments.design.estimates import Cost
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.runs.interrupts import Stop, catch_signals
 from pilothouse.experiments.service import ExperimentProgress, ExperimentService, Finding
@@ -33,6 +35,10 @@ LINE_EVERY = 5.0
 @options.pairs
 @click.option("--no-cache", is_flag=True, help="Do everything anew: take nothing that was done before.")
 @options.rows
+@click.option(
+    "--max-cost", type=click.FloatRange(min=0), metavar="USD", help="Refuse to begin when it would cost more."
+)
+@click.option("--yes", is_flag=True, help="Begin all the same, at a cost that is higher or unknown.")
 @options.as_json
 @click.pass_obj
 def run(
@@ -42,6 +48,8 @@ def run(
     pairs: tuple[str, ...],
     no_cache: bool,
     rows: int | None,
+    max_cost: float | None,
+    yes: bool,
     as_json: bool,
 ) -> int:
     """Run the experiment FILE, or go on with it.
@@ -51,6 +59,8 @@ def run(
     experiments = services.get(ExperimentService)
     overrides = options.overrides(data, pairs, rows)
     path = options.found(services.root, file)
+    if max_cost is not None and not yes:
+        _refuse_beyond(max_cost, experiments.plan(path, overrides, fresh=no_cache).cost)
 
     async def go(show: Callable[[ExperimentProgress], None]) -> Finding:
         stop = Stop()
@@ -84,6 +94,20 @@ def _log(services: Services, finding: Finding) -> None:
         ]
     for line in lines:
         click.echo(line, err=True)
+
+
+def _refuse_beyond(most: float, cost: Cost) -> None:
+    """Refuse a run whose cost is known to exceed a limit, or not known.
+
+    Raises:
+        UserError: no model was called.
+    """
+    plan = "pilothouse experiment plan shows how it is estimated; --yes begins all the same"
+    if cost.low is None:
+        reason = "; ".join(cost.unknown) or "nothing was measured"
+        raise UserError(f"what this costs is not known: {reason}", where="--max-cost", fix=plan)
+    if cost.low > Decimal(str(most)):
+        raise UserError(f"this costs at least ${cost.low:.4f}", where="--max-cost", expected=f"${most:g}", fix=plan)
 
 
 def _tell_stopping(is_urgent: bool) -> None:

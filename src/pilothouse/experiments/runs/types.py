@@ -37,8 +37,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         source_run: Name, id or id prefix of a run whose outputs are the input (an evaluation).
         column_mapping: Flow input -> `${data.x}`, `${run.inputs.x}`, `${run.outputs.x}` or a literal.
         variants: Node -> variant id; nodes not named run their default variant.
-        connections: Node -> {parameter: value} that replaces the node's connection or deployment; under ``init``,
-            arguments of the class of a flex flow.
+        connections: Node -> {parameter: value} that replaces the node's connection, deployment or another input, or its
+            file (``prompt``, ``source``); under ``init``, arguments of the class of a flex flow.
         environment_variables: Set for the flow's code, over those that the flow names.
         environment_file: A `.env` file whose variables are set below those; read by each attempt and never recorded.
         name: A unique name; made from flow and time when absent.
@@ -96,7 +96,9 @@ class DataRef(Struct, frozen=True, kw_only=True):
         digest: Of its rows.
         rows: How many.
         id_column: The column that names them; None = their place.
-        version: `dataset:name:number` of a dataset, `data-file/name:number` of other files.
+        version: `dataset:name:number` of a dataset, `data-file/name:number` of other files, `datasets/name:number` of
+            several datasets that were put together.
+        parts: Those datasets; empty for one.
     """
 
     name: str
@@ -105,6 +107,7 @@ class DataRef(Struct, frozen=True, kw_only=True):
     rows: int
     id_column: str | None = None
     version: str | None = None
+    parts: tuple[DataRef, ...] = ()
 
 
 class Counts(Struct, frozen=True, kw_only=True):
