@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pilothouse.core.errors import ConfigError, Conflict, ConnectionFault, DataError, Interrupted, NotFound
-from pilothouse.experiments.file import Overrides
+from pilothouse.experiments.design.file import Overrides
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import RunSpec

@@ -123,15 +123,18 @@ def list_(services: Services, name: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(services: Services, ref: str, rows: int, options: ReadOptions, as_json: bool) -> None:
-    """Show what a version or a data file holds: columns, types, first rows."""
+    """Show what a version or a data file holds: columns, types, first rows, and what a version serves."""
+    service = services.get(DatasetService)
     with console(stderr=True).status(f"reading {escape(ref)}"):
-        source = services.get(DatasetService).find(_typed(ref), options=options)
+        source = service.find(_typed(ref), options=options)
+        serves = service.serves(source.version) if source.version is not None else None
         first = list(itertools.islice(source, rows))
         profile = source.profile
     if as_json:
         facts = _as_data(source.version) if source.version is not None else {"source": source.origin}
         known: dict[str, Any] = msgspec.to_builtins(profile)
-        emit_json({**facts, **known, "digest": source.digest, "sample": msgspec.to_builtins(first)})
+        used = {"serves": msgspec.to_builtins(serves)} if serves is not None else {}
+        emit_json({**facts, **known, "digest": source.digest, "sample": msgspec.to_builtins(first), **used})
         return
     click.echo(f"{source.origin}, {profile.rows:,} rows, digest {source.digest}")
     if source.version is not None:
@@ -141,6 +144,11 @@ def show(services: Services, ref: str, rows: int, options: ReadOptions, as_json:
     console().print(table("Columns", ("name", "type", ">null", ">absent"), columns))
     if first:
         console().print("", _rows_table(first, [column.name for column in profile.columns]))
+    if serves is not None and serves.runs:
+        click.echo(f"\nserves {serves.runs:,} runs")
+        for what in ("flows", "experiments", "evaluators"):
+            if getattr(serves, what):
+                click.echo(f"{what}: {', '.join(getattr(serves, what))}")
 
 
 @dataset.command()

@@ -12,13 +12,15 @@ from pilothouse.core.errors import NotFound, nearest_hint
 from pilothouse.core.services import Services
 from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.core.storage.faults import disk_fault
+from pilothouse.datasets.composite import PREFIX as SEVERAL
+from pilothouse.datasets.composite import CompositeSource, parts_of
 from pilothouse.datasets.diff import diff
 from pilothouse.datasets.files import find_files, read_files
 from pilothouse.datasets.profile import Profiler
 from pilothouse.datasets.readers.base import ReadOptions
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.datasets.store import KIND, DatasetStore
-from pilothouse.datasets.types import DatasetDiff, DatasetVersion, Profile
+from pilothouse.datasets.types import DatasetDiff, DatasetVersion, Profile, Serves
 from pilothouse.registry.service import RegistryService
 from pilothouse.registry.types import check_name
 
@@ -52,7 +54,7 @@ class DatasetService:
 
         Args:
             source: A file or folder, from the project's folder, or ``dataset:name``, ``dataset:name:3``,
-                ``dataset:name@alias``.
+                ``dataset:name@alias``; or several, as `composite.text_of` writes them.
             id_column: The column that names the rows of files; a version has its own.
             options: How files are read.
 
@@ -63,6 +65,10 @@ class DatasetService:
         """
         if source.startswith(PREFIX):
             return self._version(self._store.find(source.removeprefix(PREFIX)))
+        if source.startswith(SEVERAL):
+            parts = parts_of(source)
+            opened = {name: (part, self.open(part.data, id_column=part.id_column)) for name, part in parts.items()}
+            return CompositeSource(source, opened)
         return self._files(source, id_column, options or ReadOptions())
 
     def find(self, text: str, *, id_column: str | None = None, options: ReadOptions | None = None) -> DatasetSource:
@@ -142,6 +148,10 @@ class DatasetService:
             NotFound: when there is no such version.
         """
         return self._store.find(ref.removeprefix(PREFIX).removeprefix(f"{KIND}/"))
+
+    def serves(self, version: DatasetVersion) -> Serves:
+        """Return which flows, experiments and evaluators a version serves (`registry lineage`: the way)."""
+        return self._store.serves(version)
 
     def diff(self, before: str, after: str, *, id_column: str | None = None) -> DatasetDiff:
         """Compare two datasets, each a file, a folder or a version.

@@ -22,6 +22,7 @@ class DatasetSource:
         version: The registered version; None for files.
         id_column: The column that names the rows; None = their place.
         skipped: Files of a folder that nothing reads.
+        parts: The datasets that it puts together, by name; empty for one that stands for itself.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class DatasetSource:
         self.version = version
         self.id_column = id_column
         self.skipped = skipped
+        self.parts: dict[str, DatasetSource] = {}
         self._read = read
 
     def __iter__(self) -> Iterator[Row]:

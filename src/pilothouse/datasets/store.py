@@ -14,11 +14,14 @@ from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.core.storage.faults import disk_fault
 from pilothouse.datasets.profile import identity
 from pilothouse.datasets.readers.base import Record
-from pilothouse.datasets.types import Column, DatasetVersion, Profile
+from pilothouse.datasets.types import Column, DatasetVersion, Profile, Serves
 from pilothouse.registry.service import RegistryService
 from pilothouse.registry.types import Version
 
 KIND = "dataset"
+
+_MOST_RUNS = 1000
+"""Runs whose flows are looked up."""
 
 _decode = msgspec.json.Decoder(dict).decode
 
@@ -106,6 +109,22 @@ class DatasetStore:
         """
         return tuple(_noun(version) for version in self._registry.versions(KIND, name))
 
+    def serves(self, version: DatasetVersion) -> Serves:
+        """Return what the lineage says that a version serves."""
+        reached = {edge.target for edge in self._registry.lineage(_registered(version), "down")}
+        runs, experiments = (sorted(ref for ref in reached if ref.startswith(kind)) for kind in ("run/", "experiment/"))
+        above = [
+            *(edge for ref in runs[:_MOST_RUNS] for edge in self._registry.lineage(ref, "up", depth=1)),
+            *(edge for ref in experiments for edge in self._registry.lineage(ref, "up", depth=1)),
+        ]
+        parts = {edge.source for edge in above}
+        return Serves(
+            flows=tuple(sorted(ref for ref in parts if ref.startswith("flow/"))),
+            experiments=tuple(experiments),
+            evaluators=tuple(sorted(ref for ref in parts if ref.startswith("evaluator/"))),
+            runs=len(runs),
+        )
+
     def records(self, version: DatasetVersion) -> Iterator[Record]:
         """Yield the rows of a version as they were added, one in memory at a time.
 
@@ -147,3 +166,7 @@ def _noun(version: Version) -> DatasetVersion:
         id_column=facts.id_column,
         blob=facts.blob,
     )
+
+
+def _registered(version: DatasetVersion) -> str:
+    return f"{KIND}/{version.name}:{version.number}"

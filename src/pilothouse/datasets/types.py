@@ -125,3 +125,19 @@ class DatasetDiff(Struct, frozen=True, kw_only=True):
     columns_added: tuple[str, ...]
     columns_removed: tuple[str, ...]
     examples: tuple[RowChange, ...]
+
+
+class Serves(Struct, frozen=True, kw_only=True):
+    """What a version of a dataset serves, as references, each once.
+
+    Attributes:
+        flows: Flows that were run over it.
+        experiments: Experiments over it, alone or with other datasets.
+        evaluators: Evaluators that judged answers over it.
+        runs: Runs over it.
+    """
+
+    flows: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
+    evaluators: tuple[str, ...] = ()
+    runs: int = 0

@@ -14,8 +14,9 @@ from pilothouse.core.errors import Conflict, NotFound
 from pilothouse.core.ids import new_id
 from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.experiments.comparison import ExperimentComparison, RowView
-from pilothouse.experiments.preparation import Prepared
+from pilothouse.experiments.design.preparation import Prepared
 from pilothouse.experiments.reports.files import ReportFiles, write_reports
+from pilothouse.experiments.runs.lineage import registered_as
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import Judge
 from pilothouse.experiments.settings import ExperimentSettings
@@ -132,13 +133,23 @@ class Archive:
         return reported, files
 
     def link(self, record: ExperimentRecord, runs: Iterable[Run], judges: Iterable[Judge]) -> None:
-        """State which runs an experiment compares and which evaluators judged them."""
+        """State which runs an experiment compares, over which data, and which evaluators judged them."""
         target = f"{KIND}/{record.name}:{record.number}"
+        served: dict[str, None] = {}
         for run in runs:
             self._registry.link(f"run/{run.name}", target, "compared_in")
+            served |= dict.fromkeys(_served_by(run))
+        for data in served:
+            self._registry.link(data, target, "data_of")
         for judge in judges:
             metadata = {"version": judge.evaluator.version}
             # The version of a plug-in's evaluator may have any form; its digest has the registry's.
             content = digest(judge.evaluator.version)
             version, _ = self._registry.register("evaluator", judge.evaluator.name, content, metadata=metadata)
             self._registry.link(version, target, "evaluated_by")
+
+
+def _served_by(run: Run) -> list[str]:
+    """Return the references of the datasets that a run is over."""
+    known = () if run.data is None else run.data.parts or (run.data,)
+    return [registered_as(data) for data in known if data.version is not None]

@@ -9,12 +9,12 @@ from contextlib import suppress
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import NotFound
 from pilothouse.core.ids import new_id
-from pilothouse.experiments.preparation import PreparedArm
+from pilothouse.experiments.design.preparation import PreparedArm
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import Progress, Run, RunRow, RunSpec
 from pilothouse.experiments.store import ExperimentStore
-from pilothouse.experiments.types import Experiment, ExperimentRecord, ExperimentRun
+from pilothouse.experiments.types import Experiment, ExperimentRecord, ExperimentRun, Variant
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -80,9 +80,9 @@ class ArmExecutor:
                 continue  # deleted since, or its process was killed before it was recorded
         return None
 
-    def rows_before(self, run: Run, experiment: str) -> Iterator[Iterator[RunRow]]:
+    def rows_before(self, run: Run, variant: Variant, experiment: str) -> Iterator[Iterator[RunRow]]:
         """Yield the rows of earlier runs of the same variant in all versions of an experiment, the latest run first."""
-        for name in self._store.runs_of_variant(experiment, run.spec.variants):
+        for name in self._store.runs_of_variant(experiment, variant.content):
             if name != run.name:
                 with suppress(NotFound):
                     yield self._runs.rows(self._runs.get(name))
@@ -93,8 +93,9 @@ def _spec(experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *
         flow=experiment.flow,
         data=experiment.data,
         id_column=experiment.id_column,
-        column_mapping=experiment.column_mapping,
+        column_mapping=arm.mapping,
         variants=arm.variant.choices,
+        connections=arm.placed.connections,
         name=name,
         display_name=f"{experiment.name}: {arm.variant.name}",
         use_cache=not fresh,

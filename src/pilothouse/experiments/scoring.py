@@ -88,26 +88,29 @@ class Scorer:
         data: DatasetSource | None,
         judge: Judge,
         on_row: Callable[[int], None] | None = None,
+        *,
+        cluster: str | None = None,
     ) -> Scores:
         """Return one evaluator's scores of one run; those made before are taken when nothing changed.
 
         Args:
             recorded: The run.
-            data: The data it ran over, where the evaluator looks at it.
+            data: The data it ran over, where the evaluator looks at it or rows are in clusters.
             judge: The evaluator.
             on_row: Told the number of rows judged so far, after each.
+            cluster: The column of the data that rows which are not independent share.
 
         Raises:
             StorageError: when the scores cannot be written.
         """
         path = self._path(recorded.run, judge.evaluator.name)
-        key = _key(recorded.run, judge)
+        key = _key(recorded.run, judge, cluster)
         known = _load(path, key)
         if known is not None:
             return known
         done = itertools.count(1)
         result = await self._evaluation.evaluate(
-            evaluation_rows(recorded, data if judge.wants_data else None, judge),
+            evaluation_rows(recorded, data if judge.wants_data or cluster else None, judge, cluster),
             [judge.evaluator],
             on_row=None if on_row is None else lambda _: on_row(next(done)),
         )
@@ -134,7 +137,9 @@ class Scorer:
         return self._folder / run.id / FOLDER / f"{evaluator}.jsonl"
 
 
-def evaluation_rows(recorded: Recorded, data: Iterable[Row] | None, judge: Judge) -> Iterator[EvaluationRow]:
+def evaluation_rows(
+    recorded: Recorded, data: Iterable[Row] | None, judge: Judge, cluster: str | None = None
+) -> Iterator[EvaluationRow]:
     """Yield what the evaluator is asked about each row, in input order.
 
     An argument whose column is absent from a row is left out: the evaluator then says that it is missing, which is
@@ -160,8 +165,15 @@ def evaluation_rows(recorded: Recorded, data: Iterable[Row] | None, judge: Judge
             id=evaluation_id(row, repeat),
             arguments={judge.evaluator.name: judge.mapping.apply(line, optional=judge.mapping.references)},
             failure=_failure(row),
-            cluster=row.line_id if repeat > 1 else None,
+            cluster=_cluster(here, cluster) or (row.line_id if repeat > 1 else None),
         )
+
+
+def _cluster(data: Mapping[str, Any], column: str | None) -> str | None:
+    """Return what a row shares with others; None where its column is empty: it then stands for itself."""
+    value = data.get(column) if column is not None else None
+    # The column in front keeps it apart from the ids of rows.
+    return None if value is None or value == "" else f"{column}={value}"
 
 
 def row_facts(row: RunRow, first: FirstTimes) -> Mapping[str, Any]:
@@ -182,9 +194,10 @@ def _failure(row: RunRow) -> ErrorInfo | None:
     return row.error or ErrorInfo(type="RowError", message=f"the row is {row.status}")
 
 
-def _key(run: Run, judge: Judge) -> str:
+def _key(run: Run, judge: Judge, cluster: str | None) -> str:
     """Return a digest of what the scores rest on: a resumed run has other rows than before."""
-    return digest([run.id, len(run.attempts), run.counts.completed, run.counts.done, judge.identity])
+    shared = [cluster] if cluster is not None else []
+    return digest([run.id, len(run.attempts), run.counts.completed, run.counts.done, judge.identity, *shared])
 
 
 def _load(path: Path, key: str | None) -> Scores | None:

@@ -28,10 +28,10 @@ from pilothouse.experiments.analysis.recorded import Recorded, first_times
 from pilothouse.experiments.archive import Archive
 from pilothouse.experiments.calibration.declared import declared_by, versions_of
 from pilothouse.experiments.comparison import Calls, ExperimentComparison
+from pilothouse.experiments.design.file import Overrides
+from pilothouse.experiments.design.plan import ExperimentPlan, plan_of
+from pilothouse.experiments.design.preparation import Prepared, Preparer
 from pilothouse.experiments.execution import ArmExecutor
-from pilothouse.experiments.file import Overrides
-from pilothouse.experiments.plan import ExperimentPlan, plan_of
-from pilothouse.experiments.preparation import Prepared, Preparer
 from pilothouse.experiments.reports.files import ReportFiles
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.service import FOLDER, RunService
@@ -142,8 +142,11 @@ class ExperimentService:
         runs = services.get(RunService)
         evaluation = services.get(EvaluationService)
         store = ExperimentStore(services.get(Database))
+        settings = services.settings.section(ExperimentSettings)
         return cls(
-            preparer=Preparer(services.root, services.get(DatasetService), services.get(ModelService), evaluation),
+            preparer=Preparer(
+                services.root, services.get(DatasetService), services.get(ModelService), evaluation, settings.defaults
+            ),
             executor=ArmExecutor(runs, store, services.clock),
             runs=runs,
             scorer=Scorer(services.state / FOLDER, evaluation),
@@ -152,7 +155,7 @@ class ExperimentService:
                 store=store,
                 blobs=services.get(BlobStore),
                 registry=services.get(RegistryService),
-                settings=services.settings.section(ExperimentSettings),
+                settings=settings,
                 root=services.root,
             ),
             clock=services.clock,
@@ -203,7 +206,13 @@ class ExperimentService:
         return plan_of(self._preparer.prepare(path, overrides), self._executor.earlier)
 
     async def compare(
-        self, refs: Sequence[str], uses: Sequence[EvaluatorUse], *, primary: str | None = None, seed: int = 7
+        self,
+        refs: Sequence[str],
+        uses: Sequence[EvaluatorUse],
+        *,
+        primary: str | None = None,
+        seed: int = 7,
+        cluster: str | None = None,
     ) -> ExperimentComparison:
         """Compare runs directly; the first is the baseline. Scores are kept with each run.
 
@@ -212,6 +221,7 @@ class ExperimentService:
             uses: The evaluators.
             primary: The metric that decides; the first one when absent.
             seed: Seed of the resampling.
+            cluster: The column of the data that rows which are not independent share.
 
         Raises:
             Conflict: the runs are not over the same data, or one has not ended.
@@ -220,10 +230,10 @@ class ExperimentService:
         runs = [self._runs.get(ref) for ref in refs]
         refuse_unlike(runs)
         judges = tuple(self._preparer.judge(use.spec, use.column_mapping) for use in uses)
-        data = self._preparer.data_of(runs[0]) if any(judge.wants_data for judge in judges) else None
+        data = self._preparer.data_of(runs[0]) if cluster or any(judge.wants_data for judge in judges) else None
         experiment = experiment_of_runs(runs, uses, primary=primary, seed=seed)
         arms = [
-            await self._scored(arm, self._recorded(run, None), data, judges)
+            await self._scored(arm, self._recorded(run, arm, None), data, judges, cluster)
             for arm, run in zip(experiment.variants, runs, strict=True)
         ]
         frame = Frame(
@@ -272,7 +282,11 @@ class ExperimentService:
         """
         names = [use.spec.name for use in record.definition.evaluators]
         return [
-            _result(link.variant, self._recorded(run, record.name), [self._scorer.stored(run, name) for name in names])
+            _result(
+                link.variant,
+                self._recorded(run, link.variant, record.name),
+                [self._scorer.stored(run, name) for name in names],
+            )
             for link in record.runs
             for run in (self._runs.get(link.run),)
         ]
@@ -315,7 +329,8 @@ class ExperimentService:
             raise _stopped(record, run)
         scoring = structs.replace(glance, phase="scoring", total=run.counts.done)
         on_row = None if tell is None else partial(_tell_scored, tell, scoring)
-        work = self._scored(arm.variant, self._recorded(run, record.name), prepared.data, prepared.judges, on_row)
+        recorded, cluster = self._recorded(run, arm.variant, record.name), prepared.experiment.cluster
+        work = self._scored(arm.variant, recorded, prepared.data, prepared.judges, cluster, on_row)
         # Judges may be models, too: a stop must not wait for thousands of their answers.
         ended, result = await unless_stopped(work, stop, grace=0.0)
         if not ended or result is None:
@@ -330,17 +345,23 @@ class ExperimentService:
         recorded: Recorded,
         data: DatasetSource | None,
         judges: Sequence[Judge],
+        cluster: str | None,
         on_row: Callable[[int], None] | None = None,
     ) -> ArmResult:
         """Return a run with the scores of all evaluators."""
-        return _result(variant, recorded, [await self._scorer.score(recorded, data, judge, on_row) for judge in judges])
+        return _result(
+            variant,
+            recorded,
+            [await self._scorer.score(recorded, data, judge, on_row, cluster=cluster) for judge in judges],
+        )
 
-    def _recorded(self, run: Run, experiment: str | None) -> Recorded:
+    def _recorded(self, run: Run, variant: Variant, experiment: str | None) -> Recorded:
         """Return a run's rows; those from the cache with the time they took in earlier runs of the experiment."""
         rows = partial(self._runs.rows, run)
         if not run.cache.hits or experiment is None:
             return Recorded(run=run, rows=rows)
-        return Recorded(run=run, rows=rows, first=first_times(rows(), self._executor.rows_before(run, experiment)))
+        earlier = self._executor.rows_before(run, variant, experiment)
+        return Recorded(run=run, rows=rows, first=first_times(rows(), earlier))
 
     def _conclude(self, record: ExperimentRecord, prepared: Prepared, work: Sequence[_Work]) -> Finding:
         """Compare the arms, keep what was found, and write the reports."""

@@ -39,7 +39,7 @@ class ExperimentStore:
             "experiment_id": record_id,
             "variant": run.variant.name,
             "position": position,
-            "choices": run.variant.choices,
+            "choices": run.variant.content,
             "arm": arm,
             "run": run.run,
             "linked_at": at,
@@ -56,8 +56,13 @@ class ExperimentStore:
             found = connection.execute(query.order_by(experiment_runs.c.linked_at.desc())).scalars().all()
         return list(dict.fromkeys(found))
 
-    def runs_of_variant(self, name: str, choices: Mapping[str, str]) -> list[str]:
-        """Return the names of the runs that an experiment's versions made of one variant, the latest first."""
+    def runs_of_variant(self, name: str, content: Mapping[str, Any]) -> list[str]:
+        """Return the names of the runs that an experiment's versions made of one variant, the latest first.
+
+        Args:
+            name: The experiment's name.
+            content: What the variant sets; see `Variant.content`.
+        """
         query = (
             sa.select(experiment_runs.c.run, experiment_runs.c.choices)
             .join(experiments, experiments.c.id == experiment_runs.c.experiment_id)
@@ -65,7 +70,7 @@ class ExperimentStore:
             .order_by(experiment_runs.c.linked_at.desc())
         )
         with self._database.read() as connection:
-            return [row.run for row in connection.execute(query).all() if row.choices == choices]
+            return [row.run for row in connection.execute(query).all() if row.choices == content]
 
     def find(self, name: str, number: int) -> ExperimentRecord | None:
         """Return one version of an experiment, or None."""
@@ -116,7 +121,11 @@ class ExperimentStore:
         record = msgspec.convert(found, ExperimentRecord)
         query = experiment_runs.select().where(experiment_runs.c.experiment_id == record.id)
         rows: Sequence[Any] = connection.execute(query.order_by(experiment_runs.c.position)).all()
-        runs = tuple(ExperimentRun(variant=Variant(name=row.variant, choices=row.choices), run=row.run) for row in rows)
+        asked = {variant.name: variant for variant in record.definition.variants}
+        runs = tuple(
+            ExperimentRun(variant=asked.get(row.variant, Variant(name=row.variant, choices=row.choices)), run=row.run)
+            for row in rows
+        )
         return msgspec.structs.replace(record, runs=runs)
 
 

@@ -25,6 +25,7 @@ experiment_runs = sa.Table(
     sa.Column("experiment_id", sa.String, sa.ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("variant", sa.String, primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
+    # Node -> variant id, and path -> value of its settings.
     sa.Column("choices", Json, nullable=False),
     # Digest of all that decides the run's rows: another experiment with the same arm takes the same run.
     sa.Column("arm", sa.String, nullable=False, index=True),

@@ -10,8 +10,8 @@ from msgspec import Struct, field
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.rules import Gate
 
-Design = Literal["grid", "one-factor"]
-"""``grid`` = every combination of the variants; ``one-factor`` = the defaults, then one change at a time."""
+Design = Literal["grid", "one-factor", "sample"]
+"""``grid`` = every combination; ``one-factor`` = the defaults, then one change at a time; ``sample`` = random draws."""
 
 ExperimentStatus = Literal["running", "interrupted", "completed", "completed_with_errors", "failed"]
 """``failed`` = no row of any variant succeeded; ``completed_with_errors`` = some rows failed."""
@@ -23,10 +23,17 @@ class Variant(Struct, frozen=True, kw_only=True):
     Attributes:
         name: Short and unique in the experiment; what people read and type.
         choices: Node -> variant id; nodes not named run their default variant.
+        settings: Path -> value that stands in place of the file's: ``node.temperature``, ``inputs.top_k``, ``init.x``.
     """
 
     name: str
     choices: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What it sets: node -> variant id, and path -> value; a path has a dot, the name of a node has none."""
+        return {**self.choices, **self.settings}
 
 
 class EvaluatorUse(Struct, frozen=True, kw_only=True):
@@ -51,13 +58,15 @@ class Experiment(Struct, frozen=True, kw_only=True):
         description: Why it is made.
         path: The experiment file; None for a comparison of runs that no file asked for.
         flow: The flow's folder or file.
-        data: A data file or folder, or ``dataset:name[:version|@alias]``.
+        data: A data file or folder, ``dataset:name[:version|@alias]``, or several of them as one text.
+        datasets: Their names, where there are several; every row then has its own in the column ``dataset``.
         id_column: The column of a data file that names its rows; their place does when absent.
         column_mapping: Flow input -> ``${data.x}`` or a literal; empty = inputs by their names.
         variants: The arms, in the order they run.
         baseline: Name of the arm that the others are compared with.
-        design: How the variants of several nodes were combined.
+        design: How the levels of several axes were combined.
         evaluators: What judges every row.
+        cluster: The column of the data that rows which are not independent share: a document, a user.
         primary: The metric that decides; the first metric of the first evaluator when absent.
         alpha: Chance of a false difference accepted over the whole family of comparisons.
         resamples: Bootstrap resamples behind an interval.
@@ -73,12 +82,14 @@ class Experiment(Struct, frozen=True, kw_only=True):
     path: str | None = None
     flow: str
     data: str
+    datasets: tuple[str, ...] = ()
     id_column: str | None = None
     column_mapping: dict[str, Any] = field(default_factory=dict)
     variants: tuple[Variant, ...]
     baseline: str
     design: Design = "grid"
     evaluators: tuple[EvaluatorUse, ...]
+    cluster: str | None = None
     primary: str | None = None
     alpha: float = 0.05
     resamples: int = 5000

@@ -22,9 +22,10 @@ from pilothouse.evaluation.judges.judge import RubricJudge
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluationRow, ScoredRow
 from pilothouse.experiments.calibration.types import Ask, Calibrated
-from pilothouse.experiments.preparation import Preparer
+from pilothouse.experiments.design.preparation import Preparer
 from pilothouse.experiments.runs.service import FOLDER, RunService
 from pilothouse.experiments.scoring import Judge, Scorer
+from pilothouse.experiments.settings import ExperimentSettings
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import ExperimentRecord
 from pilothouse.models.service import ModelService
@@ -62,7 +63,13 @@ class JudgeService:
         datasets, evaluation = services.get(DatasetService), services.get(EvaluationService)
         return cls(
             root=services.root,
-            preparer=Preparer(services.root, datasets, services.get(ModelService), evaluation),
+            preparer=Preparer(
+                services.root,
+                datasets,
+                services.get(ModelService),
+                evaluation,
+                services.settings.section(ExperimentSettings).defaults,
+            ),
             store=ExperimentStore(services.get(Database)),
             runs=services.get(RunService),
             scorer=Scorer(services.state / FOLDER, evaluation),

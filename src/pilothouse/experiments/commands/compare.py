@@ -12,11 +12,11 @@ from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.commands import options
-from pilothouse.experiments.file import evaluator_name
+from pilothouse.experiments.design.file import evaluator_name
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.service import ExperimentService
-from pilothouse.experiments.types import EvaluatorUse
+from pilothouse.experiments.types import EvaluatorUse, Experiment
 
 
 @click.command()
@@ -38,8 +38,10 @@ def compare(
     Without --evaluator, the evaluators of the experiment that the first run belongs to are taken.
     """
     experiments = services.get(ExperimentService)
-    uses = _uses(sources, pairs) if sources else _uses_of(services, runs[0])
-    found = asyncio.run(experiments.compare(runs, uses, primary=metric, seed=seed))
+    asked = None if sources else _experiment_of(services, runs[0])
+    uses = asked.evaluators if asked is not None else _uses(sources, pairs)
+    cluster = asked.cluster if asked is not None else None
+    found = asyncio.run(experiments.compare(runs, uses, primary=metric, seed=seed, cluster=cluster))
     if as_json:
         emit_json(found)
         return
@@ -59,11 +61,11 @@ def _uses(sources: Sequence[str], pairs: Sequence[str]) -> list[EvaluatorUse]:
     return uses
 
 
-def _uses_of(services: Services, ref: str) -> list[EvaluatorUse]:
+def _experiment_of(services: Services, ref: str) -> Experiment:
     run = services.get(RunService).get(ref)
     if run.spec.experiment is None:
         raise UserError(
             f"the run '{run.name}' belongs to no experiment, so nothing says how to judge it",
             fix="name an evaluator: --evaluator classification --map prediction=run.outputs.X --map truth=data.Y",
         )
-    return list(services.get(ExperimentService).get(run.spec.experiment).definition.evaluators)
+    return services.get(ExperimentService).get(run.spec.experiment).definition

@@ -8,10 +8,12 @@ import click
 
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, table
+from pilothouse.datasets.composite import parts_of
+from pilothouse.experiments.analysis.facts import settings_text
 from pilothouse.experiments.commands import options
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.service import ExperimentService
-from pilothouse.experiments.types import ExperimentRecord
+from pilothouse.experiments.types import Experiment, ExperimentRecord, ExperimentRun
 
 
 @click.command()
@@ -76,9 +78,20 @@ def _print_record(record: ExperimentRecord) -> None:
         ["status", record.status],
         ["file", record.definition.path or ""],
         ["flow", record.definition.flow],
-        ["data", record.definition.data],
+        *_data(record.definition),
         ["last run", f"{record.updated_at:%Y-%m-%d %H:%M} UTC"],
         ["report", record.report or ""],
-        *([f"run {link.variant.name}", link.run] for link in record.runs),
+        *([f"run {link.variant.name}", _run(link)] for link in record.runs),
     ]
     console().print(table(f"Experiment {record.ref}", ["", ""], rows))
+
+
+def _data(asked: Experiment) -> list[list[str]]:
+    if not asked.datasets:
+        return [["data", asked.data]]
+    return [[f"data {name}", part.data] for name, part in parts_of(asked.data).items()]
+
+
+def _run(link: ExperimentRun) -> str:
+    settings = settings_text(link.variant)
+    return f"{link.run} ({settings})" if settings else link.run

@@ -11,7 +11,7 @@ import click
 
 from pilothouse.core.errors import UserError
 from pilothouse.core.settings import FILE
-from pilothouse.experiments.file import Overrides
+from pilothouse.experiments.design.file import Overrides
 from pilothouse.experiments.runs.runfile import named, parse_pairs
 
 _SOURCES = ("data.", "run.inputs.", "run.outputs.", "row.")

@@ -10,7 +10,7 @@ from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.commands import options
-from pilothouse.experiments.plan import GOAL, ExperimentPlan
+from pilothouse.experiments.design.plan import GOAL, ExperimentPlan
 from pilothouse.experiments.service import ExperimentService
 
 

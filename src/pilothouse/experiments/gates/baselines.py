@@ -7,7 +7,7 @@ blob store under its digest and never changes. A file holds the same lines, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -187,11 +187,14 @@ def aligned(baseline: Snapshot, candidate: Snapshot, *, common_rows: bool) -> tu
         )
     else:
         notes = [f"OTHER DATA: only the {len(common):,} rows that both have were compared; {left_out}"]
-    return (_only(baseline, common), _only(candidate, common)), notes
+    # Which rows are not independent is what the experiment says now: the baseline may be older than that.
+    clusters = {row.id: row.cluster for row in candidate.rows}
+    return (_only(baseline, common, clusters), _only(candidate, common, clusters)), notes
 
 
-def _only(side: Snapshot, ids: set[str]) -> Snapshot:
-    return structs.replace(side, rows=tuple(row for row in side.rows if row.id in ids))
+def _only(side: Snapshot, ids: set[str], clusters: Mapping[str, str | None]) -> Snapshot:
+    rows = (structs.replace(row, cluster=clusters.get(row.id)) for row in side.rows if row.id in ids)
+    return structs.replace(side, rows=tuple(rows))
 
 
 def _alias(ref: str) -> str:

@@ -114,7 +114,7 @@ def refuse_unless_binary(metric: Metric, section: str) -> None:
 
 def _lines(metric: Metric, arm: Snapshot) -> dict[str, list[Judgement]]:
     judged = Judgements(metric, arm.rows)
-    return {line: [judged[id_] for id_ in ids] for line, ids in by_line(arm.rows).items()}
+    return {line: [judged[id_] for id_ in ids] for line, ids in by_line(arm).items()}
 
 
 def _always_right(items: Sequence[Judgement]) -> bool:

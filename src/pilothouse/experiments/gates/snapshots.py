@@ -35,7 +35,7 @@ def snapshot_of(experiment: str, arm: ArmResult) -> Snapshot:
         id_ = evaluation_id(row, run.repeat)
         judged = tuple(map(_light, scores[id_].scores)) if id_ in scores else ()
         contents[id_] = _content(row, judged)
-        cluster = row.line_id if run.repeat > 1 else None
+        cluster = scores[id_].cluster if id_ in scores else (row.line_id if run.repeat > 1 else None)
         rows.append(ScoredRow(id=id_, scores=(*judged, *_measured(row, arm.recorded.first)), cluster=cluster))
     data = run.data
     return Snapshot(
@@ -66,16 +66,13 @@ def metric_named(name: str, metrics: Sequence[Metric]) -> Metric:
     return found
 
 
-def line_of(row: ScoredRow) -> str:
-    """Return the id of the line of the data that a row is a repetition of."""
-    return row.cluster if row.cluster is not None else row.id
-
-
-def by_line(rows: Iterable[ScoredRow]) -> dict[str, list[str]]:
+def by_line(arm: Snapshot) -> dict[str, list[str]]:
     """Return the ids of rows by the line of the data that they repeat."""
     found: dict[str, list[str]] = {}
-    for row in rows:
-        found.setdefault(line_of(row), []).append(row.id)
+    for row in arm.rows:
+        # As `evaluation_id` makes them.
+        line = row.id.rpartition("#")[0] if arm.repeats > 1 else row.id
+        found.setdefault(line, []).append(row.id)
     return found
 
 

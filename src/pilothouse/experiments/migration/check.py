@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from pilothouse.core.errors import ConfigError, UserError
 from pilothouse.core.yaml import Document, parse_yaml
-from pilothouse.experiments.file import read_file
+from pilothouse.experiments.design.file import read_file
 from pilothouse.experiments.migration.checks.code import check_python
 from pilothouse.experiments.migration.checks.data_files import check_data
 from pilothouse.experiments.migration.checks.flows import check_flow, refusal

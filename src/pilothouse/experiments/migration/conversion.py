@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from pilothouse.core.errors import ConfigError, Conflict, UserError
 from pilothouse.core.storage.files import write_atomic
-from pilothouse.experiments.file import DATASET, NAME
+from pilothouse.experiments.design.file import DATASET, NAME
 from pilothouse.experiments.migration.joining import Rows, join_columns, read_rows
 from pilothouse.experiments.migration.template import (
     TemplateDataset,

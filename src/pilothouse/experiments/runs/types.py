@@ -96,7 +96,9 @@ class DataRef(Struct, frozen=True, kw_only=True):
         digest: Of its rows.
         rows: How many.
         id_column: The column that names them; None = their place.
-        version: `dataset:name:number` of a dataset, `data-file/name:number` of other files.
+        version: `dataset:name:number` of a dataset, `data-file/name:number` of other files, `datasets/name:number` of
+            several datasets that were put together.
+        parts: Those datasets; empty for one.
     """
 
     name: str
@@ -105,6 +107,7 @@ class DataRef(Struct, frozen=True, kw_only=True):
     rows: int
     id_column: str | None = None
     version: str | None = None
+    parts: tuple[DataRef, ...] = ()
 
 
 class Counts(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from pilothouse.evaluation.suites.table import SUITES, suite_named
 from pilothouse.evaluation.suites.types import Figure, Suite, SuiteReport
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.analysis import numbers
-from pilothouse.experiments.file import evaluator_name
+from pilothouse.experiments.design.file import evaluator_name
 from pilothouse.experiments.runs.commands.watching import watch
 from pilothouse.experiments.runs.runfile import named, parse_pairs, within
 from pilothouse.experiments.runs.types import Run

@@ -19,6 +19,12 @@ from pilothouse.flows.types import Flow, LiteralValue, Node
 INIT = "init"
 """Under this name, overrides are the init arguments of a flex flow's class."""
 
+PROMPT, SOURCE = "prompt", "source"
+"""Under these names, overrides are another file of the flow: the template of a node, or its code."""
+
+CONFIGURATION = "configuration."
+"""Before a name, overrides are a field of the connection that a prompty describes itself."""
+
 
 def open_node(node: Node, context: NodeContext, modules: FlowModules) -> Work:
     """Return the work of a node of any type.
@@ -46,7 +52,7 @@ def _opened(node: Node, context: NodeContext, modules: FlowModules) -> Work:
 
 
 def with_overrides(flow: Flow, connections: Mapping[str, Mapping[str, Any]]) -> Flow:
-    """Return the flow with connections and inputs of some nodes replaced, as a run's ``connections`` asks.
+    """Return the flow with connections, files and inputs of some nodes replaced, as a run's ``connections`` asks.
 
     Raises:
         FlowError: for a node that the flow does not have.
@@ -62,7 +68,25 @@ def with_overrides(flow: Flow, connections: Mapping[str, Mapping[str, Any]]) -> 
                 where=str(flow.path),
                 expected=nearest_hint(name, names),
             )
+    if flow.prompty is not None:
+        flow, connections = _with_configuration(flow, connections)
     return replace(flow, nodes=tuple(_overridden(node, connections.get(node.name, {})) for node in flow.nodes))
+
+
+def _with_configuration(
+    flow: Flow, connections: Mapping[str, Mapping[str, Any]]
+) -> tuple[Flow, dict[str, dict[str, Any]]]:
+    """Return a prompty with its own connection described anew, and the overrides that are left."""
+    given = {key: value for values in connections.values() for key, value in values.items()}
+    fields = {key.removeprefix(CONFIGURATION): value for key, value in given.items() if key.startswith(CONFIGURATION)}
+    rest = {
+        name: {key: value for key, value in values.items() if not key.startswith(CONFIGURATION)}
+        for name, values in connections.items()
+    }
+    if not fields or flow.prompty is None:
+        return flow, rest
+    described = {**flow.prompty.configuration, **fields}
+    return replace(flow, prompty=replace(flow.prompty, configuration=described)), rest
 
 
 def _with_init(flow: Flow, given: Mapping[str, Any]) -> Flow:
@@ -86,10 +110,18 @@ def _with_init(flow: Flow, given: Mapping[str, Any]) -> Flow:
 
 def _overridden(node: Node, values: Mapping[str, Any]) -> Node:
     inputs = dict(node.inputs)
-    connection = node.connection
+    connection, source = node.connection, node.source
     for key, value in values.items():
-        if key == "connection" and (node.type == "llm" or node.connection):
+        if _is_file(node, key):
+            source = replace(source, path=str(value))
+        elif key == "connection" and (node.type == "llm" or node.connection):
             connection = str(value)
         else:
             inputs[key] = LiteralValue(value=value, where=f"connections.{node.name}.{key}")
-    return replace(node, inputs=inputs, connection=connection)
+    return replace(node, inputs=inputs, connection=connection, source=source)
+
+
+def _is_file(node: Node, key: str) -> bool:
+    """Return whether an override names the node's file: a template is its prompt, and a tool may have such an input."""
+    names = (SOURCE,) if node.type == "python" else (PROMPT, SOURCE)
+    return key in names and key not in node.inputs and node.source.path is not None

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from pilothouse.core.errors import ConfigError, Conflict, UserError
 from pilothouse.core.storage.files import write_atomic
-from pilothouse.experiments.file import read_file
+from pilothouse.experiments.design.file import read_file
 
 Server = Literal["github", "gitlab", "azure", "jenkins"]
 SERVERS: tuple[str, ...] = get_args(Server)

@@ -206,6 +206,7 @@ def _data_ref(data: DatasetSource) -> DataRef:
         rows=data.profile.rows,
         id_column=data.id_column,
         version=version,
+        parts=tuple(map(_data_ref, data.parts.values())),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pilothouse.core.errors import ConfigError
-from pilothouse.experiments.variants import expand, find
+from pilothouse.experiments.design.variants import expand, find
 
 THREE = {"draft": ("a", "b", "c"), "check": ("d", "e"), "polish": ("f", "g", "h", "i")}
 ONE = {"classify": ("zero", "few", "strict")}

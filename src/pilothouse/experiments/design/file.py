@@ -8,16 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
+import msgspec
 from msgspec import Meta, Struct, field, structs
 
 from pilothouse.core.errors import ConfigError, nearest_hint
 from pilothouse.core.structs import convert
-from pilothouse.core.yaml import Document, load_yaml
+from pilothouse.core.yaml import Document, Key, load_yaml
+from pilothouse.datasets.composite import Part, text_of
 from pilothouse.evaluation.types import Direction, EvaluatorSpec
+from pilothouse.experiments.design.axes import Axis
+from pilothouse.experiments.design.layers import Layers
+from pilothouse.experiments.design.levels import read_axes
+from pilothouse.experiments.design.variants import Sample, Space, expand, find
 from pilothouse.experiments.rules import Gate, check_gate
 from pilothouse.experiments.runs.runfile import within
+from pilothouse.experiments.settings import Alpha, Concurrency, ExperimentDefaults, Repeats, Resamples, Seed
 from pilothouse.experiments.types import Design, EvaluatorUse, Experiment, Variant
-from pilothouse.experiments.variants import Space, expand, find
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 DATASET = "dataset:"
@@ -34,24 +40,36 @@ class EvaluatorEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ExperimentFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The keys of an experiment file, as written; see `Experiment` for their meaning."""
+    """The keys of an experiment file, as written; see `Experiment` for their meaning.
 
+    Attributes:
+        extends: Another experiment file, which says what this one does not; see `Layers`.
+        datasets: Several datasets by name, in place of ``data``.
+        axes: What is varied beside the variants; see `read_axes`.
+        sample: How arms are drawn, for the design ``sample``.
+    """
+
+    extends: str | None = None
     name: str
     description: str = ""
     flow: str
-    data: str
+    data: str | None = None
+    datasets: dict[str, str | Part] = field(default_factory=dict[str, "str | Part"])
     id_column: str | None = None
     column_mapping: dict[str, Any] = field(default_factory=dict)
-    variants: str | list[str] | dict[str, dict[str, str]] = "all"
+    variants: str | list[str] | dict[str, dict[str, Any]] = "all"
+    axes: dict[str, list[Any] | dict[str, Any]] = field(default_factory=dict[str, "list[Any] | dict[str, Any]"])
     design: Design | None = None
+    sample: Sample | None = None
     baseline: str | None = None
     evaluators: list[EvaluatorEntry]
+    cluster: Annotated[str, Meta(min_length=1)] | None = None
     primary: str | None = None
-    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.05
-    resamples: Annotated[int, Meta(ge=100, le=1_000_000)] = 5000
-    seed: Annotated[int, Meta(ge=0)] = 7
-    concurrency: Annotated[int, Meta(ge=1, le=10_000)] | None = None
-    repeats: Annotated[int, Meta(ge=1, le=1000)] = 1
+    alpha: Alpha = 0.05
+    resamples: Resamples = 5000
+    seed: Seed = 7
+    concurrency: Concurrency | None = None
+    repeats: Repeats = 1
     gate: Gate | None = None
 
 
@@ -72,26 +90,37 @@ class Overrides(Struct, frozen=True, kw_only=True):
     folder: Path | None = None
 
 
-def read_file(path: Path) -> tuple[ExperimentFile, Document]:
-    """Read an experiment file without looking at its flow.
+def read_file(path: Path, defaults: ExperimentDefaults | None = None) -> tuple[ExperimentFile, Layers]:
+    """Read an experiment file, and those it extends, without looking at its flow.
+
+    Args:
+        path: The file.
+        defaults: What holds where the file says nothing.
 
     Raises:
         NotFound: when there is no such file.
         ConfigError: for bad syntax, an unknown key (naming the nearest), or a value of the wrong kind.
     """
-    document = _load(path)
+    document = Layers.read(path, _load)
     data: object = document.data
     if not isinstance(data, dict):
         raise ConfigError(
             "an experiment file is a mapping", where=document.where(), expected="name, flow, data, evaluators"
         )
-    file = convert(cast("dict[str, Any]", data), ExperimentFile, where=document.where)
+    assumed: dict[str, Any] = msgspec.to_builtins(defaults) if defaults is not None else {}
+    file = convert({**assumed, **cast("dict[str, Any]", data)}, ExperimentFile, where=document.where)
+    if (file.data is None) == (not file.datasets):
+        raise ConfigError(
+            "the experiment names no rows" if file.data is None else "`data` and `datasets` cannot both name the rows",
+            where=document.where("data"),
+            expected="data: FILE, or datasets: {NAME: FILE, ...}",
+        )
     _check_names(file, document)
     return file, document
 
 
 def resolve(
-    file: ExperimentFile, document: Document, space: Space, root: Path, overrides: Overrides | None = None
+    file: ExperimentFile, document: Layers, space: Space, root: Path, overrides: Overrides | None = None
 ) -> Experiment:
     """Return the experiment that the file means for a flow with these variants.
 
@@ -107,13 +136,20 @@ def resolve(
     """
     said = overrides or Overrides()
     own, theirs = _split_mapping(file, said)
-    if file.design is not None and isinstance(file.variants, dict):
+    if file.design is not None and isinstance(file.variants, dict) and not file.axes:
         raise ConfigError(
             "named variants are run as they stand: `design` has nothing to combine",
             where=document.where("design"),
             fix="remove `design`, or list the variants as '${node.variant}'",
         )
-    arms = expand(space, file.variants, file.design or "grid", document.where)
+    if file.sample is not None and file.design != "sample":
+        raise ConfigError(
+            "`sample` says how arms are drawn, but the design draws none",
+            where=document.where("sample"),
+            fix="write `design: sample`, or remove `sample`",
+        )
+    axes = read_axes(file.axes, document.where)
+    arms = expand(space, file.variants, file.design or "grid", document.where, axes, file.sample)
     baseline = arms[0] if file.baseline is None else find(arms, file.baseline, space, document.where("baseline"))
     return Experiment(
         name=file.name,
@@ -121,6 +157,7 @@ def resolve(
         path=within(root, document.path),
         flow=flow_path(file, document, root),
         data=_data(file, document, root, said),
+        datasets=tuple(file.datasets) if said.data is None else (),
         # The user's own data need not have the column that names the rows of the file's.
         id_column=file.id_column if said.data is None else None,
         column_mapping={**file.column_mapping, **own},
@@ -128,27 +165,49 @@ def resolve(
         baseline=baseline.name,
         design=file.design or "grid",
         evaluators=_evaluators(file, document, root, theirs),
+        cluster=file.cluster,
         primary=file.primary,
         alpha=file.alpha,
         resamples=file.resamples,
         seed=file.seed,
         concurrency=file.concurrency,
         repeats=file.repeats,
-        limit=said.limit,
+        # Of several datasets, the first rows of each are meant.
+        limit=None if file.datasets and said.data is None else said.limit,
         gate=_gate(file, document, arms, root),
     )
 
 
-def flow_path(file: ExperimentFile, document: Document, root: Path) -> str:
+def flow_path(file: ExperimentFile, document: Layers, root: Path) -> str:
     """Return the flow's path as `Experiment` holds it.
 
     Raises:
         ConfigError: when nothing is there.
     """
-    return _existing(file.flow, document.path.parent, root, document.where("flow"), "a flow's folder or file")
+    return _existing(file.flow, document.folder("flow"), root, document.where("flow"), "a flow's folder or file")
 
 
-def _gate(file: ExperimentFile, document: Document, arms: Sequence[Variant], root: Path) -> Gate | None:
+def where_set(file: ExperimentFile, document: Layers, path: str, value: Any) -> str:
+    """Return ``file:line`` of what gives a setting a value."""
+    for axis in read_axes(file.axes, document.where):
+        for place, level in enumerate(axis.levels):
+            if level.settings.get(path) == value and path in level.settings:
+                return document.where(*axis.keys, *_at(axis, place, path))
+        if path in axis.paths:
+            return document.where(*axis.keys)
+    if isinstance(file.variants, dict):
+        for name, content in file.variants.items():
+            if path in content and content[path] == value:
+                return document.where("variants", name, path)
+    return document.where("variants")
+
+
+def _at(axis: Axis, place: int, path: str) -> tuple[Key, ...]:
+    """Return where a level stands below its axis: a list has places, a mapping has names."""
+    return (place,) if axis.name == path else (axis.levels[place].name, path)
+
+
+def _gate(file: ExperimentFile, document: Layers, arms: Sequence[Variant], root: Path) -> Gate | None:
     gate = file.gate
     if gate is None:
         return None
@@ -162,7 +221,7 @@ def _gate(file: ExperimentFile, document: Document, arms: Sequence[Variant], roo
         )
     if gate.baseline is not None and gate.baseline.endswith(".json"):
         # It need not exist yet: the first run of an experiment makes what is blessed.
-        return structs.replace(gate, baseline=within(root, document.path.parent / gate.baseline))
+        return structs.replace(gate, baseline=within(root, document.folder("gate", "baseline") / gate.baseline))
     return gate
 
 
@@ -187,7 +246,7 @@ def _is_unquoted_reference(where: str | None) -> bool:
     return re.search(r"[\[{,:]\s*\$\{", text) is not None
 
 
-def _check_names(file: ExperimentFile, document: Document) -> None:
+def _check_names(file: ExperimentFile, document: Layers) -> None:
     allowed = "letters, digits, '.', '_', '-' and '+', at most 100"
     if not NAME.match(file.name):
         raise ConfigError(f"'{file.name}' cannot be a name", where=document.where("name"), expected=allowed)
@@ -197,6 +256,9 @@ def _check_names(file: ExperimentFile, document: Document) -> None:
                 raise ConfigError(
                     f"'{name}' cannot be a name", where=document.where("variants", name), expected=allowed
                 )
+    for name in file.datasets:
+        if not NAME.match(name):
+            raise ConfigError(f"'{name}' cannot be a name", where=document.where("datasets", name), expected=allowed)
     if not file.evaluators:
         raise ConfigError(
             "the experiment has nothing to judge by",
@@ -238,14 +300,14 @@ def _split_mapping(file: ExperimentFile, said: Overrides) -> tuple[dict[str, Any
 
 
 def _evaluators(
-    file: ExperimentFile, document: Document, root: Path, overrides: dict[str, dict[str, Any]]
+    file: ExperimentFile, document: Layers, root: Path, overrides: dict[str, dict[str, Any]]
 ) -> tuple[EvaluatorUse, ...]:
     uses: list[EvaluatorUse] = []
     for index, entry in enumerate(file.evaluators):
         where = document.where("evaluators", index, "use")
         spec = EvaluatorSpec(
             name=entry.name or evaluator_name(entry.use),
-            source=_evaluator_source(entry.use, document.path.parent, root, where),
+            source=_evaluator_source(entry.use, document.folder("evaluators"), root, where),
             options=entry.options,
             better=entry.better,
             where=where,
@@ -264,17 +326,33 @@ def _evaluator_source(use: str, folder: Path, root: Path, where: str) -> str:
     return use
 
 
-def _data(file: ExperimentFile, document: Document, root: Path, said: Overrides) -> str:
+def _data(file: ExperimentFile, document: Layers, root: Path, said: Overrides) -> str:
     if said.data is not None:
         if said.data.startswith(DATASET):
             return said.data
         return _existing(
             said.data, said.folder or root, root, "--data", "a CSV, TSV, JSONL or Parquet file, or a folder"
         )
+    if file.data is None:
+        parts = file.datasets.items()
+        return text_of({name: _part(item, ("datasets", name), document, root, said) for name, item in parts})
     if file.data.startswith(DATASET):
         return file.data
     where = document.where("data")
-    return _existing(file.data, document.path.parent, root, where, "a data file or folder, or dataset:name")
+    return _existing(file.data, document.folder("data"), root, where, "a data file or folder, or dataset:name")
+
+
+def _part(entry: str | Part, keys: tuple[Key, ...], document: Layers, root: Path, said: Overrides) -> Part:
+    part = Part(data=entry) if isinstance(entry, str) else entry
+    limits = [limit for limit in (part.limit, said.limit) if limit is not None]
+    if not isinstance(entry, str):
+        keys = (*keys, "data")
+    data = part.data
+    if not data.startswith(DATASET):
+        data = _existing(
+            data, document.folder(*keys), root, document.where(*keys), "a data file or folder, or dataset:name"
+        )
+    return structs.replace(part, data=data, limit=min(limits) if limits else None)
 
 
 def _existing(text: str, folder: Path, root: Path, where: str, expected: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from pilothouse.evaluation.statistics import power
-from pilothouse.experiments.preparation import Prepared, PreparedArm
+from pilothouse.experiments.design.preparation import Prepared, PreparedArm
 from pilothouse.experiments.runs.types import Run
 
 POWER = 0.8

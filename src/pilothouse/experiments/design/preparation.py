@@ -7,23 +7,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import ConfigError, Conflict, ConnectionFault, nearest_hint
-from pilothouse.core.yaml import Document
 from pilothouse.datasets.mapping import ColumnMapping, default_mapping
 from pilothouse.datasets.service import DatasetService
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluatorSpec
-from pilothouse.experiments.file import Overrides, flow_path, read_file, resolve
+from pilothouse.experiments.design.axes import identity
+from pilothouse.experiments.design.file import ExperimentFile, Overrides, flow_path, read_file, resolve, where_set
+from pilothouse.experiments.design.layers import Layers
+from pilothouse.experiments.design.settings import Placed, applied, check_setting, placed
+from pilothouse.experiments.design.variants import Space
 from pilothouse.experiments.rules import is_measured
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import SOURCES, Judge
+from pilothouse.experiments.settings import ExperimentDefaults
 from pilothouse.experiments.types import Experiment, Variant
-from pilothouse.experiments.variants import Space
 from pilothouse.flows.dag.variants import chosen
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.types import Flow
@@ -35,12 +38,16 @@ class PreparedArm(Struct, frozen=True, kw_only=True):
 
     Attributes:
         variant: The variant.
-        flow: The flow with the variant in place.
-        key: Digest of all that decides the arm's rows: flow, connections, data, mapping, repeats.
+        flow: The flow with the variant and its settings in place.
+        placed: Its settings, as a run takes them.
+        mapping: Flow input -> ``${data.x}`` or a literal.
+        key: Digest of all that decides the arm's rows: flow, settings, connections, data, mapping, repeats.
     """
 
     variant: Variant
     flow: Flow
+    placed: Placed = Placed()
+    mapping: dict[str, Any] = field(default_factory=dict)
     key: str
 
 
@@ -72,11 +79,18 @@ class Preparer:
         datasets: Opens data.
         models: Knows connections.
         evaluation: Loads evaluators.
+        defaults: What holds in every file that does not say otherwise.
     """
 
     def __init__(
-        self, root: Path, datasets: DatasetService, models: ModelService, evaluation: EvaluationService
+        self,
+        root: Path,
+        datasets: DatasetService,
+        models: ModelService,
+        evaluation: EvaluationService,
+        defaults: ExperimentDefaults | None = None,
     ) -> None:
+        self._defaults = defaults
         self._root = root
         self._datasets = datasets
         self._models = models
@@ -88,18 +102,21 @@ class Preparer:
         Raises:
             UserError: the file, the flow, the data, a mapping or an evaluator cannot be used; with file and line.
         """
-        file, document = read_file(path)
+        file, document = read_file(path, self._defaults)
         flow = load_flow(self._root / flow_path(file, document, self._root))
         experiment = resolve(file, document, space_of(flow), self._root, overrides)
         data = self._datasets.open(experiment.data, id_column=experiment.id_column)
         columns = [column.name for column in data.columns]
-        _check_flow_mapping(experiment, flow, columns, document)
+        _check_cluster(experiment, columns, document)
+        arms = self._arms(experiment, flow, data, file, document)
+        mappings = {digest(arm.mapping): arm.mapping for arm in arms}
+        for mapping in mappings.values():
+            _check_flow_mapping(mapping, flow, columns, document)
         judges = tuple(self.judge(use.spec, use.column_mapping) for use in experiment.evaluators)
         for index, judge in enumerate(judges):
             where = partial(document.where, "evaluators", index, "column_mapping")
             _check_columns(judge.mapping, columns, flow, where, f"{judge.evaluator.name}.")
         _check_metrics(experiment, [judge.evaluator for judge in judges], document)
-        arms = tuple(self._arm(experiment, arm, chosen(flow, arm.choices), data) for arm in experiment.variants)
         return Prepared(
             experiment=experiment,
             arms=arms,
@@ -139,17 +156,38 @@ class Preparer:
             )
         return data
 
+    def _arms(
+        self, experiment: Experiment, flow: Flow, data: DatasetSource, file: ExperimentFile, document: Layers
+    ) -> tuple[PreparedArm, ...]:
+        known: set[bytes] = set()
+        arms: list[PreparedArm] = []
+        for variant in experiment.variants:
+            own = chosen(flow, variant.choices)
+            for path, value in variant.settings.items():
+                # What holds for one variant of a node may not hold for another.
+                seen = identity({path: value, "": variant.choices})
+                if seen not in known:
+                    check_setting(own, path, value, where_set(file, document, path, value))
+                    known.add(seen)
+            arms.append(self._arm(experiment, variant, own, data))
+        return tuple(arms)
+
     def _arm(self, experiment: Experiment, variant: Variant, flow: Flow, data: DatasetSource) -> PreparedArm:
+        settings = placed(flow, variant.settings)
+        flow = applied(flow, variant.settings)
+        mapping = {**experiment.column_mapping, **settings.inputs}
         content = {
             "flow": flow.digest,
             "variants": flow.variants,
             "connections": self._connections(flow),
             "data": [data.digest, data.id_column],
-            "mapping": experiment.column_mapping,
+            "mapping": mapping,
             "repeats": experiment.repeats,
             "limit": experiment.limit,
+            # Left out where there are none: the keys of earlier runs stay what they were.
+            **({"settings": settings.connections} if settings.connections else {}),
         }
-        return PreparedArm(variant=variant, flow=flow, key=digest(content))
+        return PreparedArm(variant=variant, flow=flow, placed=settings, mapping=mapping, key=digest(content))
 
     def _connections(self, flow: Flow) -> list[dict[str, str]]:
         """Return what tells the flow's connections apart: another model behind one name is another arm."""
@@ -179,16 +217,26 @@ def space_of(flow: Flow) -> Space:
     }
 
 
-def _check_flow_mapping(experiment: Experiment, flow: Flow, columns: Iterable[str], document: Document) -> None:
-    for name in experiment.column_mapping:
+def _check_cluster(experiment: Experiment, columns: Iterable[str], document: Layers) -> None:
+    known = list(columns)
+    if experiment.cluster is not None and experiment.cluster not in known:
+        raise ConfigError(
+            f"the data has no column '{experiment.cluster}' that rows could share",
+            where=document.where("cluster"),
+            expected=nearest_hint(experiment.cluster, known),
+        )
+
+
+def _check_flow_mapping(written: Mapping[str, Any], flow: Flow, columns: Iterable[str], document: Layers) -> None:
+    for name in written:
         if flow.inputs and name not in flow.inputs:
             raise ConfigError(
                 f"the flow has no input '{name}'",
                 where=document.where("column_mapping", name),
                 expected=nearest_hint(name, flow.inputs),
             )
-    needs = {name: item.has_default for name, item in flow.inputs.items() if name not in experiment.column_mapping}
-    mapping = ColumnMapping.parse({**default_mapping(needs), **experiment.column_mapping}, ("data",))
+    needs = {name: item.has_default for name, item in flow.inputs.items() if name not in written}
+    mapping = ColumnMapping.parse({**default_mapping(needs), **written}, ("data",))
     _check_columns(mapping, columns, None, partial(document.where, "column_mapping"))
 
 
@@ -223,7 +271,7 @@ _LACKS = {
 }
 
 
-def _check_metrics(experiment: Experiment, evaluators: Iterable[Evaluator], document: Document) -> None:
+def _check_metrics(experiment: Experiment, evaluators: Iterable[Evaluator], document: Layers) -> None:
     """Refuse an unknown metric early, where all evaluators say beforehand which ones they give."""
     declared: list[str] = []
     for evaluator in evaluators:
@@ -252,5 +300,6 @@ def _digest(experiment: Experiment, arms: Iterable[PreparedArm], judges: Iterabl
             "baseline": experiment.baseline,
             "judges": [judge.identity for judge in judges],
             "decision": [experiment.primary, experiment.alpha, experiment.resamples, experiment.seed],
+            **({"cluster": experiment.cluster} if experiment.cluster is not None else {}),
         }
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pilothouse.core.errors import ConfigError, NotFound
-from pilothouse.experiments.file import Overrides, read_file, resolve
+from pilothouse.experiments.design.file import Overrides, read_file, resolve
 from pilothouse.experiments.types import Experiment
 
 SPACE = {"classify": ("zero", "few")}
