@@ -142,7 +142,9 @@ def lab(services: Any, server: Counting, monkeypatch: pytest.MonkeyPatch) -> Lab
     made.write("flows/two/draft.jinja2", "user:\nDraft with {{top_k}} documents: {{text}}\n")
     made.write("flows/two/answer.jinja2", "user:\nSay it: {{text}}\n")
     made.write("flows/two/short.jinja2", "user:\nShortly: {{text}}\n")
-    made.write("data/rows.csv", "text,label,user\na ham,a ham,u1\na spam,a spam,u1\nboom ham,boom ham,u2\nthe spam,ham,\n")
+    made.write(
+        "data/rows.csv", "text,label,user\na ham,a ham,u1\na spam,a spam,u1\nboom ham,boom ham,u2\nthe spam,ham,\n"
+    )
     made.write(
         "connections/counted.yaml",
         f"name: counted\ntype: open_ai\nbase_url: http://127.0.0.1:{server.server_address[1]}/v1\n",

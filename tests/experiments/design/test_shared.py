@@ -19,7 +19,10 @@ def test_arms_that_differ_in_the_second_node_ask_the_first_nodes_model_once_a_ro
         "t=0.7+short",
     ]
     assert (lab.server.asked("small"), lab.server.asked("large")) == (4, 16)
-    assert sorted({request["temperature"] for request in lab.server.requests if request["model"] == "large"}) == [0, 0.7]
+    assert sorted({request["temperature"] for request in lab.server.requests if request["model"] == "large"}) == [
+        0,
+        0.7,
+    ]
     texts = {request["messages"][-1]["content"].split(":")[0] for request in lab.server.requests}
     assert texts == {"Draft with 3 documents", "Say it", "Shortly"}
 
