@@ -38,7 +38,7 @@ SECTIONS = (
     ("differences", "Differences"),
     ("confusion", "Confusion"),
     ("latency", "Latency and cost"),
-    ("tradeoffs", "Trade-offs"),
+    ("tradeoffs", "Trade-offs and models"),
     ("rows", "Rows"),
     ("prompts", "Prompts"),
     ("failures", "Failures"),
@@ -96,7 +96,7 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
     present = {
         "differences": bool(found.comparisons),
         "confusion": bool(view["matrices"]),
-        "tradeoffs": bool(view["tradeoff_plots"]),
+        "tradeoffs": bool(view["tradeoff_plots"] or found.models),
         "prompts": bool(view["diffs"]),
     }
     view["sections"] = [(anchor, label) for anchor, label in SECTIONS if present.get(anchor, True)]
