@@ -134,7 +134,7 @@ def test_an_empty_project(run: Run) -> None:
 
 def test_samples_are_listed(run: Run) -> None:
     assert "sms-spam" in said(run("pull"))
-    assert [sample["name"] for sample in data(run("pull", "--json"))] == ["sms-spam"]
+    assert [sample["name"] for sample in data(run("pull", "--json"))] == ["disfl-qa", "sms-spam"]
 
 
 def test_errors_are_ours(run: Run, write: Write) -> None:

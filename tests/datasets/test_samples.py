@@ -11,6 +11,7 @@ from pilothouse.core.errors import Conflict, DataError, NotFound
 from pilothouse.core.packages import PackageFile
 from pilothouse.datasets.files import find_files, read_files
 from pilothouse.datasets.readers.base import ReadOptions
+from pilothouse.datasets.samples import disfl_qa
 from pilothouse.datasets.samples.choice import EXAMPLES, choose
 from pilothouse.datasets.samples.service import SAMPLES, SampleService
 from pilothouse.datasets.samples.sms_spam import SMS_SPAM, clean
@@ -52,7 +53,7 @@ def test_cleaning_is_counted(tmp_path: Path) -> None:
 
     cleaned = clean(path)
 
-    assert [(row.id, row.label, row.text) for row in cleaned.rows[:3]] == [
+    assert [(row.id, row.label, row.data["text"]) for row in cleaned.rows[:3]] == [
         ("sms-0001", "ham", "I<3 you & T&Cs"),
         ("sms-0002", "spam", "WIN £100 NOW"),
         ("sms-0004", "ham", "it’s fine"),
@@ -91,6 +92,63 @@ def test_a_pull_writes_data_examples_and_a_note(samples: SampleService, tmp_path
     assert "://" not in note
 
 
+QUESTIONS = """\
+{"passage": "The Rhine ( German : Rhein ) isn ' t long .", "question": "What is no where is it ?", "answer": "here"}
+{"passage": "The Rhine ( German : Rhein ) isn ' t long .", "question": "Who was it ?", "answer": "unknown"}
+{"passage": "Another one .", "question": "What is no where is it ?", "answer": "there"}
+{"passage": "Another one .", "question": "And now ?", "answer": "there ' s none"}
+"""
+
+
+def test_questions_name_the_document_that_answers_them(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text(QUESTIONS)
+
+    cleaned = disfl_qa.clean(path)
+
+    first, second = cleaned.documents
+    assert (first.text, second.text) == ("The Rhine (German: Rhein) isn't long.", "Another one.")
+    assert [row.data for row in cleaned.rows] == [
+        {"question": "What is no where is it?", "answer": "here", "document": first.id},
+        {"question": "And now?", "answer": "there's none", "document": second.id},
+    ]
+    assert list(cleaned.done.values()) == [1, 1]
+
+
+def test_a_line_that_is_no_question(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text(QUESTIONS + '{"passage": 3}\n')
+
+    with pytest.raises(DataError, match="no question") as caught:
+        disfl_qa.clean(path)
+    assert caught.value.where == f"{path}:5"
+
+
+def test_documents_are_written_beside_the_questions(tmp_path: Path) -> None:
+    content = "".join(
+        f'{{"passage": "text {n % 7}", "question": "question {n}", "answer": "{n}"}}\n' for n in range(30)
+    ).encode()
+    file = PackageFile(
+        requirement="tinydata==1.0",
+        wheel_sha256="0" * 64,
+        member="tinydata/questions.jsonl",
+        sha256=digest_bytes(content),
+        size=len(content),
+    )
+    fetched = tmp_path / "cache" / "disfl-qa" / "questions.jsonl"
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(content)
+    sample = msgspec.structs.replace(disfl_qa.DISFL_QA, file=file)
+    pulled = SampleService(tmp_path / "cache", {"disfl-qa": sample}).pull("disfl-qa", tmp_path / "data", rows=10)
+
+    assert pulled.labels == {"": 10}
+    assert pulled.documents is not None
+    texts = {row["id"] for row in rows(pulled.documents)}
+    assert len(texts) == 7
+    assert {row["document"] for row in rows(pulled.rows)} <= texts
+    assert "10 rows" in pulled.readme.read_text(encoding="utf-8")
+
+
 def test_fewer_rows_begin_more(samples: SampleService, tmp_path: Path) -> None:
     few = samples.pull("sms-spam", tmp_path / "few", rows=6)
     more = samples.pull("sms-spam", tmp_path / "more", rows=20)
@@ -100,7 +158,7 @@ def test_fewer_rows_begin_more(samples: SampleService, tmp_path: Path) -> None:
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_corpus() -> None:
-    corpus = [SampleRow(id=str(n), text=f"text {n}", label="ham" if n % 2 else "spam") for n in range(100)]
+    corpus = [SampleRow(id=str(n), data={"text": f"text {n}"}, label="ham" if n % 2 else "spam") for n in range(100)]
 
     assert choose(corpus, 20) == choose(corpus[::-1], 20)
 

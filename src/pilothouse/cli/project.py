@@ -36,6 +36,12 @@ def write_template(name: str, folder: Path) -> list[Path]:
     return write_new(template_files(TEMPLATES / name), folder)
 
 
+def first_commands(template: Path) -> list[str]:
+    """Return the commands that the README of a template tells people to type."""
+    lines = (template / "README.md").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.startswith("    pilothouse ")]
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option("--template", default=DEFAULT, show_default=True, help="Which template to copy.")
@@ -46,8 +52,8 @@ def init(folder: Path, template: str) -> None:
     out.print(f"Wrote {len(written)} files into {folder.resolve()}", markup=False, soft_wrap=True)
     for path in written:
         out.print(f"  {path.relative_to(folder)}", markup=False)
-    go = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     out.print("\nType next:", style="bold")
-    out.print(f"  {go}pilothouse model pull smollm2-135m-instruct", markup=False, soft_wrap=True)
-    out.print("  pilothouse dataset pull sms-spam", markup=False)
-    out.print("  pilothouse experiment run experiment.yaml", markup=False)
+    go = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
+    for command in first_commands(TEMPLATES / template):
+        out.print(f"  {go}{command}", markup=False, soft_wrap=True)
+        go = ""

@@ -6,7 +6,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
+
+from pilothouse.core import plugins
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,3 +103,26 @@ def _reader_left() -> None:
 
 def _cell(value: Any) -> Any:
     return "" if value is None else str(value) if isinstance(value, int | float) else value
+
+
+class VerbGroup(click.Group):
+    """The verbs of a command, and those that rooms above it add by entry points, imported when they are called.
+
+    Args:
+        more: The group of those entry points, without ``pilothouse.``.
+    """
+
+    def __init__(self, *args: Any, more: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._more = more
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all verbs."""
+        return sorted({*super().list_commands(ctx), *plugins.names(self._more)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one verb."""
+        if cmd_name not in plugins.group(self._more):
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = plugins.load(self._more, cmd_name)
+        return found

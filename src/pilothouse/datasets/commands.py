@@ -17,6 +17,7 @@ from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, download_progress, emit_json, progress, table
 from pilothouse.datasets.readers.base import ReadOptions
 from pilothouse.datasets.samples.service import ROWS, SampleService
+from pilothouse.datasets.samples.types import counted
 from pilothouse.datasets.service import DatasetService
 from pilothouse.datasets.types import DatasetDiff, DatasetVersion, Row
 
@@ -198,9 +199,10 @@ def pull(services: Services, sample: str | None, rows: int, folder: Path | None,
     if as_json:
         emit_json(msgspec.to_builtins(pulled, enc_hook=str))
         return
-    counts = ", ".join(f"{count} {label}" for label, count in pulled.labels.items())
-    click.echo(f"{'wrote' if pulled.is_new else 'there already:'} {pulled.rows} ({counts})")
+    click.echo(f"{'wrote' if pulled.is_new else 'there already:'} {pulled.rows} ({counted(pulled.labels)})")
     click.echo(f"examples to show a model: {pulled.examples}")
+    if pulled.documents is not None:
+        click.echo(f"texts to search: {pulled.documents}")
     click.echo(f"licence: {pulled.licence} ({pulled.readme})")
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from pilothouse.evaluation.types import ClassificationReport, Comparison, Estimate, Metric
 from pilothouse.experiments.types import Variant
+from pilothouse.models.catalogue import ModelFacts
 from pilothouse.models.types import Usage
 
 Outcome = Literal["better", "worse", "inconclusive", "single"]
@@ -138,6 +139,7 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
         rows: Rows of the data, repeats included.
         disagreements: Rows on which the arms' primary scores differ.
         prompts: What differs between the arms.
+        models: What is known of the models that the arms called.
         facts: Versions, digests, dates, seed: label -> value.
     """
 
@@ -157,6 +159,7 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
     rows: int
     disagreements: int = 0
     prompts: tuple[PromptDiff, ...] = ()
+    models: tuple[ModelFacts, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:
@@ -166,6 +169,11 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
     def metric(self, name: str) -> Metric:
         """Return the metric of that name."""
         return next(metric for metric in self.metrics if metric.name == name)
+
+    def callers(self, model: str) -> list[str]:
+        """Return the names of the arms that called a model; ``all`` where every one of several did."""
+        names = [arm.name for arm in self.arms if model in arm.models]
+        return ["all"] if len(names) == len(self.arms) > 1 else names
 
     def against_baseline(self, metric: str) -> tuple[Comparison, ...]:
         """Return the comparisons in one metric."""

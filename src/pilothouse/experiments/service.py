@@ -426,5 +426,5 @@ def _stopped(record: ExperimentRecord, run: Run) -> Interrupted:
     done = f"{run.counts.done:,} of {run.counts.total:,}" if run.counts.total is not None else f"{run.counts.done:,}"
     return Interrupted(
         f"stopped in the variant '{run.spec.display_name or run.name}': {done} rows are recorded",
-        fix=f"the same command goes on from there: pilothouse experiment run {record.definition.path}",
+        fix="the same command goes on from there",
     )

@@ -1,4 +1,4 @@
-"""The catalogue of hosted models: context window and price of the day, from `genai-prices`."""
+"""What is known of models: context window, licence, and the price of the day from `genai-prices`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pilothouse.models.prices import PROVIDERS
+from pilothouse.models import local_models
+from pilothouse.models.licences import licence_of
+from pilothouse.models.prices import PROVIDERS, UNPRICED
 
 if TYPE_CHECKING:  # types alone: the package takes half a second of CPU to import
-    from genai_prices.types import TieredPrices
+    from genai_prices.types import ModelInfo, TieredPrices
 
 
 class CatalogueModel(Struct, frozen=True, kw_only=True):
@@ -34,6 +36,57 @@ class CatalogueModel(Struct, frozen=True, kw_only=True):
     input_price: Decimal | None
     output_price: Decimal | None
     deprecated: bool
+
+
+class ModelFacts(Struct, frozen=True, kw_only=True):
+    """What a team looks at before it chooses a model; None where it is not known.
+
+    Attributes:
+        name: ``provider/model``.
+        context: Most tokens that it reads at once.
+        parameters: Number of weights.
+        licence: Of its weights; see `licence_of`.
+        input_price: US dollars for a million tokens read, at its lowest tier.
+        output_price: The same for tokens written.
+    """
+
+    name: str
+    context: int | None = None
+    parameters: int | None = None
+    licence: str | None = None
+    input_price: Decimal | None = None
+    output_price: Decimal | None = None
+
+
+def facts(name: str, at: datetime) -> ModelFacts:
+    """Return what is known of a model.
+
+    Args:
+        name: ``provider/model``, the provider by OpenTelemetry's name.
+        at: The moment whose prices count.
+    """
+    provider, _, model = name.partition("/")
+    here = local_models.MODELS.get(model)
+    if here is not None:
+        return ModelFacts(name=name, context=here.context, parameters=here.parameters, licence=here.licence)
+    found = None if provider in UNPRICED else _known(PROVIDERS.get(provider, provider), model)
+    prices = found.get_prices(at.astimezone(UTC)) if found is not None and found.prices else None
+    return ModelFacts(
+        name=name,
+        context=found.context_window if found is not None else None,
+        licence=licence_of(model),
+        input_price=_base(prices.input_mtok) if prices else None,
+        output_price=_base(prices.output_mtok) if prices else None,
+    )
+
+
+def _known(provider: str, model: str) -> ModelInfo | None:
+    from genai_prices import data_snapshot
+
+    try:
+        return data_snapshot.get_snapshot().find_provider_model(model, None, provider, None)[1]
+    except LookupError:
+        return None
 
 
 def search(at: datetime, *, text: str = "", provider: str | None = None) -> list[CatalogueModel]:

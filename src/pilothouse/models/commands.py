@@ -12,7 +12,7 @@ import click
 
 from pilothouse.core.errors import NotFound, UserError, nearest_hint
 from pilothouse.core.services import Services
-from pilothouse.core.terminal import console, download_progress, emit_json, table
+from pilothouse.core.terminal import VerbGroup, console, download_progress, emit_json, table
 from pilothouse.models import catalogue, local_models
 from pilothouse.models.client import ModelClient, StreamCollector
 from pilothouse.models.local_models import LocalModel
@@ -24,7 +24,7 @@ _SHOWN = 40
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
 
 
-@click.group()
+@click.group(cls=VerbGroup, more="model_verbs")
 def model() -> None:
     """Models: what runs here, what is hosted, and a chat with either."""
 

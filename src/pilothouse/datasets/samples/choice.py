@@ -36,4 +36,4 @@ def choose(rows: Sequence[SampleRow], count: int) -> tuple[tuple[SampleRow, ...]
 
 
 def _order(row: SampleRow) -> bytes:
-    return hashlib.sha256(row.text.encode("utf-8")).digest()
+    return hashlib.sha256(row.first.encode("utf-8")).digest()

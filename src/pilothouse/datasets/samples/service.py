@@ -14,13 +14,14 @@ from pilothouse.core.packages import Progress, fetch_package_file, user_cache
 from pilothouse.core.services import Services
 from pilothouse.core.storage.files import write_atomic
 from pilothouse.datasets.samples.choice import EXAMPLES, choose
+from pilothouse.datasets.samples.disfl_qa import DISFL_QA
 from pilothouse.datasets.samples.sms_spam import SMS_SPAM
-from pilothouse.datasets.samples.types import Cleaned, PulledSample, Sample, SampleRow
+from pilothouse.datasets.samples.types import Cleaned, Document, PulledSample, Sample, SampleRow, counted
 
 ROWS = 80
 """Rows of a sample when nobody says how many."""
 
-SAMPLES: dict[str, Sample] = {sample.name: sample for sample in (SMS_SPAM,)}
+SAMPLES: dict[str, Sample] = {sample.name: sample for sample in (DISFL_QA, SMS_SPAM)}
 
 
 class SampleService:
@@ -76,19 +77,20 @@ class SampleService:
         original = self._cache / sample.name / Path(sample.file.member).name
         cleaned = sample.clean(fetch_package_file(sample.file, original, progress))
         data, examples = choose(cleaned.rows, rows)
-        contents = {
-            folder / f"{sample.stem}.csv": _csv(data),
-            folder / f"{sample.stem}_examples.csv": _csv(examples),
-            folder / "README.md": _readme(sample, cleaned, data).encode(),
-        }
+        files = {name: folder / f"{sample.stem}{name}.csv" for name in ("", "_examples", "_documents")}
+        readme = folder / "README.md"
+        contents = {files[""]: _rows(data), files["_examples"]: _rows(examples)}
+        if cleaned.documents:
+            contents[files["_documents"]] = _documents(cleaned.documents)
+        contents[readme] = _readme(sample, cleaned, data).encode()
         is_new = _write(contents, force=force)
-        paths = tuple(contents)
         return PulledSample(
             name=sample.name,
             licence=sample.licence,
-            rows=paths[0],
-            examples=paths[1],
-            readme=paths[2],
+            rows=files[""],
+            examples=files["_examples"],
+            documents=files["_documents"] if cleaned.documents else None,
+            readme=readme,
             labels=dict(sorted(Counter(row.label for row in data).items())),
             is_new=is_new,
         )
@@ -108,18 +110,28 @@ def _write(contents: Mapping[Path, bytes], *, force: bool) -> bool:
     return bool(changed)
 
 
-def _csv(rows: Sequence[SampleRow]) -> bytes:
+def _rows(rows: Sequence[SampleRow]) -> bytes:
+    return _csv([("id", *rows[0].data), *((row.id, *row.data.values()) for row in rows)])
+
+
+def _documents(documents: Sequence[Document]) -> bytes:
+    return _csv([("id", "text"), *((document.id, document.text) for document in documents)])
+
+
+def _csv(lines: Sequence[Sequence[str]]) -> bytes:
     sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(("id", "text", "label"))
-    writer.writerows((row.id, row.text, row.label) for row in rows)
+    csv.writer(sink, lineterminator="\n").writerows(lines)
     return sink.getvalue().encode()
 
 
-def _readme(sample: Sample, cleaned: Cleaned, data: Sequence[SampleRow]) -> str:
-    def counts(rows: Sequence[SampleRow]) -> str:
-        return ", ".join(f"{count:,} {label}" for label, count in sorted(Counter(row.label for row in rows).items()))
+def _counts(rows: Sequence[SampleRow]) -> str:
+    return counted(Counter(row.label for row in rows))
 
+
+def _readme(sample: Sample, cleaned: Cleaned, data: Sequence[SampleRow]) -> str:
+    each = len({row.label for row in data})
+    columns = ",".join(("id", *data[0].data))
+    texts = f"| `{sample.stem}_documents.csv` | {len(cleaned.documents)} | texts to search: `id,text` |\n"
     done = "\n".join(f"- {what}: {count:,}" for what, count in cleaned.done.items())
     return f"""# {sample.title}
 
@@ -127,9 +139,9 @@ def _readme(sample: Sample, cleaned: Cleaned, data: Sequence[SampleRow]) -> str:
 
 | file | rows | what |
 |---|---|---|
-| `{sample.stem}.csv` | {len(data)} ({counts(data)}) | data: `id,text,label` |
-| `{sample.stem}_examples.csv` | {EXAMPLES} of each label | examples to show a model; none is in the data |
-
+| `{sample.stem}.csv` | {_counts(data)} | data: `{columns}` |
+| `{sample.stem}_examples.csv` | {EXAMPLES * each} | examples to show a model; none is in the data |
+{texts if cleaned.documents else ""}
 ## Source and terms
 
 File `{sample.file.member}`
@@ -143,8 +155,8 @@ of the Python package `{sample.file.requirement}` (SHA-256 `{sample.file.sha256}
 
 {done}
 
-Left: {len(cleaned.rows):,} messages ({counts(cleaned.rows)}). From these the rows were chosen: equally many of each
-label, in the order of the SHA-256 of the text, so that every machine chooses alike and fewer rows begin more.
+Left: {_counts(cleaned.rows)}. From these the data were chosen, equally many of each label where rows have
+labels, in the order of the SHA-256 of their first column: every machine chooses alike, and fewer rows begin more.
 The number in an `id` is the line of the original.
 
 More rows: `pilothouse dataset pull {sample.name} --rows 200 --force`

@@ -39,7 +39,9 @@ def clean(path: Path) -> Cleaned:
         for name, count in zip(names, counts, strict=True):
             done[name] += count
         if trimmed:
-            rows.setdefault(trimmed, SampleRow(id=f"sms-{number:04d}", text=trimmed, label=label))
+            rows.setdefault(
+                trimmed, SampleRow(id=f"sms-{number:04d}", data={"text": trimmed, "label": label}, label=label)
+            )
     return Cleaned(rows=tuple(rows.values()), done=done)
 
 

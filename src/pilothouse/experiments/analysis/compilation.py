@@ -25,6 +25,7 @@ from pilothouse.experiments.analysis.views import ArmRows, row_views
 from pilothouse.experiments.comparison import Arm, Confusion, ExperimentComparison, PromptDiff, RowView
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.types import Experiment, Variant
+from pilothouse.models.catalogue import facts as model_facts
 
 
 class ArmResult(Struct, frozen=True, kw_only=True):
@@ -121,6 +122,9 @@ def compare_arms(
         rows=max((arm.rows for arm in found), default=0),
         disagreements=disagreements(judged) if len(arms) > 1 else 0,
         prompts=frame.prompts,
+        models=tuple(
+            model_facts(name, frame.now) for name in dict.fromkeys(name for arm in found for name in arm.models)
+        ),
         facts=frame.facts,
     )
 

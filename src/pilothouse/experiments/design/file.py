@@ -17,6 +17,7 @@ from pilothouse.core.yaml import Document, Key, load_yaml
 from pilothouse.datasets.composite import Part, text_of
 from pilothouse.evaluation.types import Direction, EvaluatorSpec
 from pilothouse.experiments.design.axes import Axis
+from pilothouse.experiments.design.candidates import Candidate
 from pilothouse.experiments.design.layers import Layers
 from pilothouse.experiments.design.levels import read_axes
 from pilothouse.experiments.design.variants import Sample, Space, expand, find
@@ -82,12 +83,16 @@ class Overrides(Struct, frozen=True, kw_only=True):
             an evaluator's.
         limit: Only the first rows.
         folder: Where the command was typed.
+        candidates: Models that take the place of the file's variants, axes and gate; the first is the baseline.
+        candidate_nodes: Nodes whose model is exchanged; every node that asks one when empty.
     """
 
     data: str | None = None
     column_mapping: dict[str, Any] = field(default_factory=dict)
     limit: int | None = None
     folder: Path | None = None
+    candidates: tuple[Candidate, ...] = ()
+    candidate_nodes: tuple[str, ...] = ()
 
 
 def read_file(path: Path, defaults: ExperimentDefaults | None = None) -> tuple[ExperimentFile, Layers]:
@@ -185,6 +190,20 @@ def flow_path(file: ExperimentFile, document: Layers, root: Path) -> str:
         ConfigError: when nothing is there.
     """
     return _existing(file.flow, document.folder("flow"), root, document.where("flow"), "a flow's folder or file")
+
+
+def of_candidates(file: ExperimentFile, named: dict[str, dict[str, Any]]) -> ExperimentFile:
+    """Return the file with candidates in place of its variants: an experiment of another name, without a gate."""
+    return structs.replace(
+        file,
+        name=f"{file.name}-models",
+        variants=named,
+        axes={},
+        design=None,
+        sample=None,
+        baseline=None,
+        gate=None,
+    )
 
 
 def where_set(file: ExperimentFile, document: Layers, path: str, value: Any) -> str:

@@ -18,7 +18,16 @@ from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.design.axes import identity
-from pilothouse.experiments.design.file import ExperimentFile, Overrides, flow_path, read_file, resolve, where_set
+from pilothouse.experiments.design.candidates import variants_of
+from pilothouse.experiments.design.file import (
+    ExperimentFile,
+    Overrides,
+    flow_path,
+    of_candidates,
+    read_file,
+    resolve,
+    where_set,
+)
 from pilothouse.experiments.design.layers import Layers
 from pilothouse.experiments.design.settings import Placed, applied, check_setting, placed
 from pilothouse.experiments.design.variants import Space
@@ -107,6 +116,9 @@ class Preparer:
         """
         file, document = read_file(path, self._defaults)
         flow = load_flow(self._root / flow_path(file, document, self._root))
+        if overrides is not None and overrides.candidates:
+            named = variants_of(flow, overrides.candidates, self._models.connection, overrides.candidate_nodes)
+            file = of_candidates(file, named)
         experiment = resolve(file, document, space_of(flow), self._root, overrides)
         data = self._datasets.open(experiment.data, id_column=experiment.id_column)
         columns = [column.name for column in data.columns]

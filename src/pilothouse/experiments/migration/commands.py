@@ -10,9 +10,8 @@ from typing import get_args
 import click
 from rich.text import Text
 
-from pilothouse.core import plugins
 from pilothouse.core.services import Services
-from pilothouse.core.terminal import console, emit_json, table
+from pilothouse.core.terminal import VerbGroup, console, emit_json, table
 from pilothouse.experiments.migration.check import check_folder
 from pilothouse.experiments.migration.connections import Written, read_drafts, write_drafts
 from pilothouse.experiments.migration.conversion import convert_template, write_files
@@ -22,28 +21,12 @@ from pilothouse.experiments.migration.template import read_template_file
 from pilothouse.experiments.migration.types import WORDS, FileReport, Finding, Report, count
 from pilothouse.experiments.types import Design
 
-_GROUP = "migrate"
 _COLUMNS = ("project", ">runs", ">note", ">change", ">not read")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
 
 
-class _Verbs(click.Group):
-    """The verbs of this file, and those of `pilothouse.migrate`: what runs flows is imported when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all verbs."""
-        return sorted({*super().list_commands(ctx), *plugins.names(_GROUP)})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return one verb."""
-        if cmd_name not in plugins.group(_GROUP):
-            return super().get_command(ctx, cmd_name)
-        found: click.Command = plugins.load(_GROUP, cmd_name)
-        return found
-
-
-@click.group(cls=_Verbs)
+@click.group(cls=VerbGroup, more="migrate")
 def migrate() -> None:
     """From prompt flow: report what runs, bring over connections and experiments."""
 

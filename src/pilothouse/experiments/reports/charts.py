@@ -45,9 +45,9 @@ def score_charts(found: ExperimentComparison, metrics: Sequence[Metric]) -> list
             title=f"{metric.name} of every variant",
             baseline=None if base is None else base.value,
             bounds=metric.bounds,
-            show=_ticks(metric),
+            show=axis_ticks(metric),
         )
-        charts.append(_chart(metric.name, plot, _direction(found, metric)))
+        charts.append(chart(metric.name, plot, _direction(found, metric)))
     return charts
 
 
@@ -60,10 +60,10 @@ def difference_charts(found: ExperimentComparison, metrics: Sequence[Metric]) ->
             plot = difference_plot(
                 [_difference_dot(item, metric) for item in compared],
                 title=f"{metric.name}: differences from {found.baseline}",
-                show=_ticks(metric, with_sign=True),
+                show=axis_ticks(metric, with_sign=True),
             )
             side = "right" if metric.better == "higher" else "left"
-            charts.append(_chart(metric.name, plot, f"{side} of 0 is better than {found.baseline}"))
+            charts.append(chart(metric.name, plot, f"{side} of 0 is better than {found.baseline}"))
     return charts
 
 
@@ -79,7 +79,7 @@ def confusion_charts(found: ExperimentComparison, labels: dict[str, int]) -> lis
         for confusion in arm.confusions:
             if len(charts) < MOST_MATRICES and confusion.report.labels:
                 named = confusion.evaluator if len(arm.confusions) > 1 else ""
-                charts.append(_chart(arm.name, _matrix(arm, index, confusion, labels), named))
+                charts.append(chart(arm.name, _matrix(arm, index, confusion, labels), named))
     return charts
 
 
@@ -104,7 +104,7 @@ def token_chart(found: ExperimentComparison) -> Chart:
         (arm.name, arm.usage.input_tokens / max(arm.rows, 1), arm.usage.output_tokens / max(arm.rows, 1))
         for arm in found.arms
     ]
-    return _chart("Tokens a row", token_plot(bars, title="Tokens a row"), "mean, in and out")
+    return chart("Tokens a row", token_plot(bars, title="Tokens a row"), "mean, in and out")
 
 
 def _score_dot(arm: Arm, metric: Metric, *, baseline: bool) -> Dot:
@@ -155,7 +155,9 @@ def _matrix(arm: Arm, index: int, confusion: Confusion, labels: dict[str, int]) 
     return confusion_plot(matrix, title=f"Confusion of {arm.name}", link=link)
 
 
-def _ticks(metric: Metric, *, with_sign: bool = False) -> Show:
+def axis_ticks(metric: Metric, *, with_sign: bool = False) -> Show:
+    """Return how the ticks of an axis of this metric are written."""
+
     def show(value: float, places: int) -> str:
         if metric.unit == "s":
             return numbers.quantity(value, metric, 1)
@@ -169,7 +171,8 @@ def _direction(found: ExperimentComparison, metric: Metric) -> str:
     return f"decides; {words}" if metric.name == found.primary else words
 
 
-def _chart(title: str, plot: str, note: str = "") -> Chart:
+def chart(title: str, plot: str, note: str = "") -> Chart:
+    """Return a plot with its caption."""
     return Chart(title=title, svg=_safe(plot), note=note)
 
 

@@ -22,6 +22,7 @@ from pilothouse.experiments.comparison import ExperimentComparison, RowView
 from pilothouse.experiments.reports import charts
 from pilothouse.experiments.reports.cells import MOST_TEXT, shown_row
 from pilothouse.experiments.reports.diffs import DiffLine, side_by_side
+from pilothouse.experiments.reports.frontier import tradeoff_charts
 from pilothouse.experiments.reports.selection import MOST_ROWS, Selection, select
 from pilothouse.experiments.reports.visible import plain, seen, shorten
 
@@ -37,6 +38,7 @@ SECTIONS = (
     ("differences", "Differences"),
     ("confusion", "Confusion"),
     ("latency", "Latency and cost"),
+    ("tradeoffs", "Trade-offs and models"),
     ("rows", "Rows"),
     ("prompts", "Prompts"),
     ("failures", "Failures"),
@@ -84,6 +86,7 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
         "few_classes": len(labels) <= FEW_CLASSES,
         "latency_plot": charts.latency_chart(found),
         "token_plot": charts.token_chart(found),
+        "tradeoff_plots": tradeoff_charts(found),
         "latency_note": latency_note(found),
         "method": method(found),
         "facts": list(found.facts.items()),
@@ -93,6 +96,7 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
     present = {
         "differences": bool(found.comparisons),
         "confusion": bool(view["matrices"]),
+        "tradeoffs": bool(view["tradeoff_plots"] or found.models),
         "prompts": bool(view["diffs"]),
     }
     view["sections"] = [(anchor, label) for anchor, label in SECTIONS if present.get(anchor, True)]

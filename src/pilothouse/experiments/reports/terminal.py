@@ -39,6 +39,8 @@ def terminal_report(found: ExperimentComparison) -> Iterable[RenderableType]:
         Text(reveal(found.verdict)), title=_TITLES[found.outcome], border_style=style, width=80, title_align="left"
     )
     tables = [_scores(found), *([_differences(found)] if found.comparisons else []), _costs(found)]
+    if len(found.models) > 1:
+        tables.append(_models(found))
     for table in tables:
         yield table
         yield ""
@@ -122,6 +124,16 @@ def _costs(found: ExperimentComparison) -> Table:
             cached,
         ]
         table.add_row(*map(_text, cells))
+    return table
+
+
+def _models(found: ExperimentComparison) -> Table:
+    """Return the models that were called; nothing that is not known is guessed."""
+    table = _table("models", ["model", ">context", "licence", "called by"])
+    for model in found.models:
+        called = ", ".join(found.callers(model.name))
+        cells = [clip(model.name, 30), numbers.count(model.context), clip(model.licence or "unknown", 28)]
+        table.add_row(*map(_text, [*cells, clip(called, NAME)]))
     return table
 
 

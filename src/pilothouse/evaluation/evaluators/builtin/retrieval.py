@@ -45,7 +45,7 @@ class Retrieval:
 
         Args:
             retrieved: Documents, best first: their ids, or dicts with an ``id``.
-            relevant: Ids of the relevant documents, or id -> gain.
+            relevant: The id of the relevant document, a list of ids, or id -> gain.
         """
         found, gains = _ids(retrieved), _gains(relevant)
         deepest = self._cuts[-1]
@@ -88,4 +88,10 @@ def _gains(relevant: Any) -> dict[str, float]:
         if not all(isinstance(gain, int | float) and gain >= 0 for gain in items.values()):
             raise DataError(f"the gains are {dict(items)}", expected="a number of at least 0 for each document")
         return {str(key): float(gain) for key, gain in items.items()}
-    return dict.fromkeys(_ids(relevant), 1.0)
+    if isinstance(relevant, str) and relevant:
+        return {relevant: 1.0}
+    if not isinstance(relevant, list | tuple):
+        raise DataError(
+            f"the relevant documents are {relevant!r}", expected="an id, a list of ids, or a mapping of ids to gains"
+        )
+    return dict.fromkeys(map(_id, cast("Sequence[Any]", relevant)), 1.0)

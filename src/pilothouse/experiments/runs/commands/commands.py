@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from pilothouse.core import plugins
+from pilothouse.core.terminal import VerbGroup
 from pilothouse.experiments.runs.commands import (
     cancel,
     create,
@@ -19,24 +17,9 @@ from pilothouse.experiments.runs.commands import (
     stream,
 )
 
-#: Entry points that add verbs: pages over several runs are made by a room that stands above this one.
-MORE = "run_verbs"
 
-
-class RunGroup(click.Group):
-    """The verbs of this room, and those that other rooms add."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all verbs."""
-        return sorted({*super().list_commands(ctx), *plugins.names(MORE)})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return one verb."""
-        found: Any = super().get_command(ctx, cmd_name)
-        return plugins.load(MORE, cmd_name) if found is None and cmd_name in plugins.names(MORE) else found
-
-
-@click.group(cls=RunGroup)
+# Pages over several runs are made by a room that stands above this one.
+@click.group(cls=VerbGroup, more="run_verbs")
 def run() -> None:
     """Run a flow over data, follow and open runs, resume, compare and export them."""
 
