@@ -80,6 +80,15 @@ def read_file(path: Path) -> tuple[ExperimentFile, Document]:
         ConfigError: for bad syntax, an unknown key (naming the nearest), or a value of the wrong kind.
     """
     document = _load(path)
+    return read_document(document), document
+
+
+def read_document(document: Document) -> ExperimentFile:
+    """Read an experiment that is written down as a file's text is, wherever it stands.
+
+    Raises:
+        ConfigError: as `read_file`.
+    """
     data: object = document.data
     if not isinstance(data, dict):
         raise ConfigError(
@@ -87,7 +96,7 @@ def read_file(path: Path) -> tuple[ExperimentFile, Document]:
         )
     file = convert(cast("dict[str, Any]", data), ExperimentFile, where=document.where)
     _check_names(file, document)
-    return file, document
+    return file
 
 
 def resolve(

@@ -18,7 +18,7 @@ from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluatorSpec
-from pilothouse.experiments.file import Overrides, flow_path, read_file, resolve
+from pilothouse.experiments.file import ExperimentFile, Overrides, flow_path, read_file, resolve
 from pilothouse.experiments.rules import is_measured
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import SOURCES, Judge
@@ -89,7 +89,17 @@ class Preparer:
             UserError: the file, the flow, the data, a mapping or an evaluator cannot be used; with file and line.
         """
         file, document = read_file(path)
-        flow = load_flow(self._root / flow_path(file, document, self._root))
+        return self.prepare_written(file, document, overrides)
+
+    def prepare_written(
+        self, file: ExperimentFile, document: Document, overrides: Overrides | None = None, live: Flow | None = None
+    ) -> Prepared:
+        """Check an experiment that was read; ``live`` is the flow, where it lives in this process.
+
+        Raises:
+            UserError: as `prepare`.
+        """
+        flow = live or load_flow(self._root / flow_path(file, document, self._root))
         experiment = resolve(file, document, space_of(flow), self._root, overrides)
         data = self._datasets.open(experiment.data, id_column=experiment.id_column)
         columns = [column.name for column in data.columns]

@@ -161,7 +161,7 @@ class ExperimentService:
 
     async def run(
         self,
-        path: Path,
+        path: Path | Prepared,
         *,
         overrides: Overrides | None = None,
         fresh: bool = False,
@@ -171,7 +171,7 @@ class ExperimentService:
         """Run an experiment file, or go on with it: what was answered and judged before is not done again.
 
         Args:
-            path: The experiment file.
+            path: The experiment file, or what was made ready of one.
             overrides: What the command line said on top of it.
             fresh: Take nothing that was done before.
             on_progress: Called now and then.
@@ -182,7 +182,7 @@ class ExperimentService:
             Interrupted: it was asked to stop.
             StorageError: the disk is full; what was recorded is kept.
         """
-        prepared = self._preparer.prepare(path, overrides)
+        prepared = path if isinstance(path, Prepared) else self._preparer.prepare(path, overrides)
         record = self._archive.begin(prepared, self._actor.name, self._clock.now())
         try:
             work = [
