@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 ROWS = 60
+
+OTHERS_OFF = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:pytest_cov")
+"""Plugins that are installed here and take seconds to start."""
 
 FLOW = """\
 def answer(question: str) -> str:
@@ -61,11 +63,8 @@ def make_project(root: Path) -> Callable[..., Inner]:
     xml = root / "junit.xml"
 
     def run(*options: str) -> Inner:
-        command = [sys.executable, "-m", "pytest", "-q", "-rA", "-W", "error", "-p", "no:cacheprovider"]
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV"))}
-        done = subprocess.run(
-            [*command, f"--junitxml={xml}", *options], cwd=root, env=env, capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, "-m", "pytest", "-q", "-rA", "-W", "error", *OTHERS_OFF, f"--junitxml={xml}"]
+        done = subprocess.run([*command, *options], cwd=root, capture_output=True, text=True, check=False)
         return Inner(done, xml)
 
     return run
