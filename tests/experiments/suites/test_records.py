@@ -95,6 +95,9 @@ def test_the_gate_of_a_run_writes_what_a_ci_server_reads(call: Any, services: An
     bad = call("gate", "worse", "--baseline", "old", "--junit", "gate.xml")
     assert bad.return_value == 1
     assert "The gate FAILS: suite pii (flows/qa) against old" in bad.stdout
+    lost = json.loads(call("compare", "old", "worse", "--json").stdout)[0]
+    assert lost["rows"][0] == "bakery-summary#0"
+    assert lost["comparison"]["difference"]["excluded"] == {}
     cases = [case.get("name") for case in ET.parse("gate.xml").getroot().iter("testcase")]
     assert "told when asked: at most 0.2" in cases
     assert "told when asked against the baseline, margin 0.2" in cases

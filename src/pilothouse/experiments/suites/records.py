@@ -196,13 +196,13 @@ def compared(
 
 
 def _alone(rule: RuleResult) -> RuleResult:
-    """Return a rule without the rows of the other measures, which have no score of its own."""
+    """Return a rule without the rows of the other measures, which have no score of its own; ids as prompts have them."""
     found = rule.comparison
     if found is None:
         return rule
-    return structs.replace(
-        rule, comparison=structs.replace(found, difference=structs.replace(found.difference, excluded={}))
-    )
+    difference = structs.replace(found.difference, excluded={})
+    rows = tuple(row.removeprefix(f"{found.metric}: ") for row in rule.rows)
+    return structs.replace(rule, rows=rows, comparison=structs.replace(found, difference=difference))
 
 
 def _alike(rule: RuleResult, side: Snapshot, margin: float) -> RuleResult:
