@@ -196,7 +196,7 @@ def compared(
 
 
 def _alone(rule: RuleResult) -> RuleResult:
-    """Return a rule without the rows of the other measures, which have no score of its own; ids are those of prompts."""
+    """Return a rule without the rows of other measures, which have no score of its own; ids are those of prompts."""
     found = rule.comparison
     if found is None:
         return rule
