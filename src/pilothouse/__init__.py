@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pilothouse.experiments.runs.service import RunService as RunService
     from pilothouse.experiments.runs.types import RunSpec as RunSpec
     from pilothouse.experiments.service import ExperimentService as ExperimentService
+    from pilothouse.experiments.testing.decorator import evaluate as evaluate
     from pilothouse.flows.flex.configurations import AzureOpenAIModelConfiguration as AzureOpenAIModelConfiguration
     from pilothouse.flows.flex.configurations import OpenAIModelConfiguration as OpenAIModelConfiguration
     from pilothouse.flows.function import load_function as load_function
@@ -48,6 +49,7 @@ _HOME = {
     "Score": "pilothouse.evaluation.types",
     "TracingService": "pilothouse.tracing.service",
     "Workspace": "pilothouse.workspace",
+    "evaluate": "pilothouse.experiments.testing.decorator",
     "load_flow": "pilothouse.flows.loader",
     "load_function": "pilothouse.flows.function",
     "log_metric": "pilothouse.flows.recording",
@@ -71,6 +73,7 @@ __all__ = [
     "TracingService",
     "Workspace",
     "__version__",
+    "evaluate",
     "load_flow",
     "load_function",
     "log_metric",

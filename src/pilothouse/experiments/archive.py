@@ -131,7 +131,7 @@ class Archive:
     ) -> tuple[ExperimentRecord, ReportFiles]:
         """Write the reports of an experiment, in ``formats`` too, and record where they are."""
         folder = Path(self._settings.reports) / record.name / str(record.number)
-        wanted = {*self._settings.report_formats, *formats}
+        wanted: set[ReportFormat] = {*self._settings.report_formats, *formats}
         files = write_reports(self._root / folder, found, rows, self._settings.report_rows, wanted)
         reported = structs.replace(record, report=folder.as_posix())
         self.store.save(reported)

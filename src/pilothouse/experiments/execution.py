@@ -15,6 +15,7 @@ from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import Progress, Run, RunRow, RunSpec
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import Experiment, ExperimentRecord, ExperimentRun, Variant
+from pilothouse.flows.types import Flow
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -66,10 +67,10 @@ class ArmExecutor:
         link = ExperimentRun(variant=arm.variant, run=name)
         self._store.link(record.id, position, link, arm.key, self._clock.now())
         if earlier is not None:
-            run = await self._runs.resume(name, on_progress=on_progress, stop=stop)
+            run = await self._runs.resume(name, flow=_live(arm), on_progress=on_progress, stop=stop)
             return run, len(earlier.attempts) + 1
         spec = _spec(record.definition, arm, name, record.id, fresh=fresh)
-        return await self._runs.execute(spec, on_progress=on_progress, stop=stop), 1
+        return await self._runs.execute(spec, flow=_live(arm), on_progress=on_progress, stop=stop), 1
 
     def earlier(self, arm: PreparedArm) -> Run | None:
         """Return the latest run of the same arm, of this experiment or another; None when there is none."""
@@ -86,6 +87,11 @@ class ArmExecutor:
             if name != run.name:
                 with suppress(NotFound):
                     yield self._runs.rows(self._runs.get(name))
+
+
+def _live(arm: PreparedArm) -> Flow | None:
+    """Return the flow of an arm where it lives in this process: no file could give it again."""
+    return arm.flow if arm.flow.target is not None else None
 
 
 def _spec(experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *, fresh: bool) -> RunSpec:

@@ -15,7 +15,6 @@ from pilothouse.core.errors import Interrupted
 from pilothouse.core.services import Services
 from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.core.storage.sql import Database
-from pilothouse.datasets.service import DatasetService
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.experiments.analysis.compilation import ArmResult, Frame, compare_arms, merge, views_of
@@ -40,7 +39,6 @@ from pilothouse.experiments.scoring import Judge, Scorer, Scores
 from pilothouse.experiments.settings import ExperimentSettings, ReportFormat
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import EvaluatorUse, ExperimentRecord, ExperimentStatus, Variant
-from pilothouse.models.service import ModelService
 from pilothouse.registry.service import RegistryService
 
 
@@ -144,9 +142,8 @@ class ExperimentService:
         evaluation = services.get(EvaluationService)
         store = ExperimentStore(services.get(Database))
         settings = services.settings.section(ExperimentSettings)
-        datasets, models = services.get(DatasetService), services.get(ModelService)
         return cls(
-            preparer=Preparer(services.root, datasets, models, evaluation, settings.defaults),
+            preparer=services.get(Preparer),
             executor=ArmExecutor(runs, store, services.clock),
             runs=runs,
             scorer=Scorer(services.state / FOLDER, evaluation),
@@ -164,7 +161,7 @@ class ExperimentService:
 
     async def run(
         self,
-        path: Path,
+        path: Path | Prepared,
         *,
         overrides: Overrides | None = None,
         fresh: bool = False,
@@ -174,7 +171,7 @@ class ExperimentService:
         """Run an experiment file, or go on with it: what was answered and judged before is not done again.
 
         Args:
-            path: The experiment file.
+            path: The experiment file, or what was made ready of one.
             overrides: What the command line said on top of it.
             fresh: Take nothing that was done before.
             on_progress: Called now and then.
@@ -185,7 +182,7 @@ class ExperimentService:
             Interrupted: it was asked to stop.
             StorageError: the disk is full; what was recorded is kept.
         """
-        prepared = self._preparer.prepare(path, overrides)
+        prepared = path if isinstance(path, Prepared) else self._preparer.prepare(path, overrides)
         record = self._archive.begin(prepared, self._actor.name, self._clock.now())
         try:
             work = [

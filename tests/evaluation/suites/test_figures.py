@@ -81,7 +81,8 @@ def test_the_worst_rows_are_of_different_templates() -> None:
         for repeat in range(2)
     ]
     cases = report(suite(Measure(name="m", score="toxic")), rows, QUICK).cases
-    assert len({case.cluster for case in cases}) == len(cases) == 5
+    assert len(cases) == 18
+    assert len({case.cluster for case in cases[:9]}) == 9
     assert cases[0].found == {"toxic": {"words": ["idiot"]}}
 
 

@@ -23,7 +23,9 @@ from pilothouse.evaluation.suites.detectors.style import form_of, words, words_a
 from pilothouse.evaluation.suites.types import Answered, Case, Figure, Measure, Outcome, Suite, SuiteReport
 from pilothouse.evaluation.types import Comparison, Estimate, Metric, Procedure, Score, ScoredRow
 
-CASES = 5
+CASES = 200
+"""Rows with a finding that a report holds."""
+
 CLOSE = 1.5
 """Two lengths are alike when the longer is at most so many times the shorter."""
 
@@ -93,9 +95,9 @@ def _draft(measure: Measure, answered: Sequence[Answered], how: Procedure) -> tu
     """Return the figure of a share, or the comparison behind a difference, before limits and corrections."""
     if measure.kind == "paired":
         return _figure(measure, Estimate(name=measure.name, value=None), 0), _compared(measure, answered, how)
-    rows = _spread_rows(measure, answered) if measure.kind == "spread" else _rows(measure, answered)
+    rows = spread_rows(measure, answered) if measure.kind == "spread" else rows_of(measure, answered)
     found = estimate(_metric(measure, rows), rows, how)
-    failures = sum(bool(value) for row in rows for value in _values(row, measure.score))
+    failures = sum(bool(value) for row in rows for value in values_of(row, measure.score))
     return _figure(measure, found, failures), None
 
 
@@ -105,7 +107,7 @@ def _figure(measure: Measure, found: Estimate, failures: int) -> Figure:
 
 def _metric(measure: Measure, rows: Iterable[ScoredRow]) -> Metric:
     """Return the metric of a measure; a row without an answer stays out and is counted: it shows nothing either way."""
-    values = (value for row in rows for value in _values(row, measure.score))
+    values = (value for row in rows for value in values_of(row, measure.score))
     is_rate = measure.kind == "spread" or all(isinstance(value, bool) for value in values)
     return Metric(
         name=measure.name,
@@ -117,11 +119,13 @@ def _metric(measure: Measure, rows: Iterable[ScoredRow]) -> Metric:
     )
 
 
-def _values(row: ScoredRow, name: str) -> list[bool | float]:
+def values_of(row: ScoredRow, name: str) -> list[bool | float]:
+    """Return what a row has of a score: one value, or none."""
     return [s.value for s in row.scores if s.name == name and s.value is not None and not isinstance(s.value, str)]
 
 
-def _rows(measure: Measure, answered: Sequence[Answered]) -> list[ScoredRow]:
+def rows_of(measure: Measure, answered: Sequence[Answered]) -> list[ScoredRow]:
+    """Return the rows that a share counts, with their templates."""
     return [
         ScoredRow(id=item.id, scores=item.scores, cluster=item.prompt.cluster)
         for item in answered
@@ -130,7 +134,7 @@ def _rows(measure: Measure, answered: Sequence[Answered]) -> list[ScoredRow]:
     ]
 
 
-def _spread_rows(measure: Measure, answered: Sequence[Answered]) -> list[ScoredRow]:
+def spread_rows(measure: Measure, answered: Sequence[Answered]) -> list[ScoredRow]:
     """Return one row a group: the share of its pairs of answers that are not alike."""
     groups: dict[str, list[Answered]] = defaultdict(list)
     for item in answered:
@@ -201,11 +205,11 @@ def _difference(measure: Measure, found: Comparison, answered: Sequence[Answered
 def _pairs(measure: Measure, answered: Sequence[Answered]) -> list[tuple[bool | float, bool | float, str]]:
     """Return the values of both sides and the template of every pair that has both."""
     first, second = paired_rows(measure.sides, answered)
-    before = {row.id: value for row in first for value in _values(row, measure.score)}
+    before = {row.id: value for row in first for value in values_of(row, measure.score)}
     return [
         (before[row.id], value, row.cluster or row.id)
         for row in second
-        for value in _values(row, measure.score)
+        for value in values_of(row, measure.score)
         if row.id in before
     ]
 

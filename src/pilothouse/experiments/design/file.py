@@ -107,6 +107,15 @@ def read_file(path: Path, defaults: ExperimentDefaults | None = None) -> tuple[E
         ConfigError: for bad syntax, an unknown key (naming the nearest), or a value of the wrong kind.
     """
     document = Layers.read(path, _load)
+    return read_document(document, defaults), document
+
+
+def read_document(document: Layers, defaults: ExperimentDefaults | None = None) -> ExperimentFile:
+    """Read an experiment that is written down as a file's text is, wherever it stands.
+
+    Raises:
+        ConfigError: as `read_file`.
+    """
     data: object = document.data
     if not isinstance(data, dict):
         raise ConfigError(
@@ -121,7 +130,7 @@ def read_file(path: Path, defaults: ExperimentDefaults | None = None) -> tuple[E
             expected="data: FILE, or datasets: {NAME: FILE, ...}",
         )
     _check_names(file, document)
-    return file, document
+    return file
 
 
 def resolve(

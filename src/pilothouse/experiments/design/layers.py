@@ -49,6 +49,11 @@ class Layers:
             _merge(merged, {key: value for key, value in own.items() if key != EXTENDS}, (), document, owners)
         return cls(top, merged if is_mapping else top.data, owners)
 
+    @classmethod
+    def of(cls, document: Document) -> Layers:
+        """Return a document that builds on nothing."""
+        return cls(document, document.data, {})
+
     def where(self, *keys: Key) -> str:
         """Return ``file:line`` of the entry at ``keys``, in the file that says it."""
         return self._owner(keys).where(*keys)

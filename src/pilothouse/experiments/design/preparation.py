@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct, field
 
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import ConfigError, Conflict, ConnectionFault, nearest_hint
+from pilothouse.core.services import Services
 from pilothouse.datasets.mapping import ColumnMapping, default_mapping
 from pilothouse.datasets.service import DatasetService
 from pilothouse.datasets.source import DatasetSource
@@ -34,7 +35,7 @@ from pilothouse.experiments.design.variants import Space
 from pilothouse.experiments.rules import is_measured
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import SOURCES, Judge
-from pilothouse.experiments.settings import ExperimentDefaults
+from pilothouse.experiments.settings import ExperimentDefaults, ExperimentSettings
 from pilothouse.experiments.types import Experiment, Variant
 from pilothouse.flows.dag.variants import chosen
 from pilothouse.flows.loader import load_flow
@@ -108,6 +109,17 @@ class Preparer:
         self.models = models
         self._evaluation = evaluation
 
+    @classmethod
+    def build(cls, services: Services) -> Self:
+        """Return the preparer of a project."""
+        return cls(
+            services.root,
+            services.get(DatasetService),
+            services.get(ModelService),
+            services.get(EvaluationService),
+            services.settings.section(ExperimentSettings).defaults,
+        )
+
     def prepare(self, path: Path, overrides: Overrides | None = None) -> Prepared:
         """Read and check everything; nothing is written and no model is called.
 
@@ -115,9 +127,19 @@ class Preparer:
             UserError: the file, the flow, the data, a mapping or an evaluator cannot be used; with file and line.
         """
         file, document = read_file(path, self._defaults)
-        flow = load_flow(self._root / flow_path(file, document, self._root))
+        return self.prepare_written(file, document, overrides)
+
+    def prepare_written(
+        self, file: ExperimentFile, document: Layers, overrides: Overrides | None = None, live: Flow | None = None
+    ) -> Prepared:
+        """Check an experiment that was read; ``live`` is the flow, where it lives in this process.
+
+        Raises:
+            UserError: as `prepare`.
+        """
+        flow = live or load_flow(self._root / flow_path(file, document, self._root))
         if overrides is not None and overrides.candidates:
-            named = variants_of(flow, overrides.candidates, self._models.connection, overrides.candidate_nodes)
+            named = variants_of(flow, overrides.candidates, self.models.connection, overrides.candidate_nodes)
             file = of_candidates(file, named)
         experiment = resolve(file, document, space_of(flow), self._root, overrides)
         data = self._datasets.open(experiment.data, id_column=experiment.id_column)

@@ -116,7 +116,22 @@ def _judged(limit: Limit, found: Estimate, metric: Metric, min_rows: int) -> tup
         return "pass", f"{said} is {asked}"
     if _outside(limit, interval.low, interval.high):
         return "fail", f"{said} lies outside: not {asked}"
-    return "inconclusive", f"the {numbers.percent(interval.level)} interval of {numbers.rows(found.n)} holds the limit"
+    needed = _rows_needed(limit, found)
+    hint = f"; about {needed:,} rows would tell" if needed else ""
+    said = f"the {numbers.percent(interval.level)} interval of {numbers.rows(found.n)} holds the limit"
+    return "inconclusive", said + hint
+
+
+def _rows_needed(limit: Limit, found: Estimate) -> int | None:
+    """Return about how many rows would bring the interval off the limits, were the figure to stay as it is."""
+    interval, value = found.interval, found.value
+    if interval is None or value is None:
+        return None
+    held = [end for end in (limit.at_least, limit.at_most) if end is not None and interval.low <= end <= interval.high]
+    if any(end == value for end in held):
+        return None
+    shares = [(value - interval.low if end < value else interval.high - value) / abs(value - end) for end in held]
+    return math.ceil(found.n * max(shares) ** 2) if shares else None
 
 
 def _inside(limit: Limit, low: float, high: float) -> bool:

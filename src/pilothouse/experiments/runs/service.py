@@ -175,6 +175,7 @@ class RunService(KeptRuns):
         self,
         ref: str,
         *,
+        flow: Flow | None = None,
         failed_only: bool = False,
         force: bool = False,
         isolation: Isolation | None = None,
@@ -187,6 +188,7 @@ class RunService(KeptRuns):
 
         Args:
             ref: The run: name, id, id prefix or `latest`.
+            flow: The flow itself, where it lives in this process.
             failed_only: Run failed rows again, but not those that were never begun.
             force: Go on though the flow or the data differ from what the run began with.
             isolation: Where rows run from now on; where they ran so far when absent.
@@ -206,7 +208,7 @@ class RunService(KeptRuns):
                 return run
             if isolation is not None:
                 run = msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, isolation=isolation))
-            plan = await self._planned_again(run, stop)
+            plan = await self._planned_again(run, stop, flow)
             refuse_changes(run, plan)
             journal = self._journal(run)
             index = await asyncio.to_thread(journal.index)
@@ -271,8 +273,8 @@ class RunService(KeptRuns):
             raise Interrupted("stopped before the first row; nothing was changed", fix="run the same command again")
         return plan
 
-    async def _planned_again(self, run: Run, stop: Stop) -> Plan:
-        return await self._planned(msgspec.structs.replace(run.spec, source_run=run.source_run), stop)
+    async def _planned_again(self, run: Run, stop: Stop, flow: Flow | None = None) -> Plan:
+        return await self._planned(msgspec.structs.replace(run.spec, source_run=run.source_run), stop, flow)
 
     async def _adopt(self, run: Run, stop: Stop) -> tuple[str, ...]:
         """Make a run go on with the flow and the data as they are now; rows keep their outcome by line id.

@@ -149,11 +149,7 @@ class SuiteService:
         if request.limit is not None:
             limited = (msgspec.structs.replace(m, limit=request.limit) for m in suite.measures)
             suite = msgspec.structs.replace(suite, measures=tuple(limited))
-        checks = self._judge(
-            EvaluatorSpec(name=EVALUATOR, source="suite_checks", better="lower"),
-            {"answer": f"${{run.outputs.{request.output}}}", "check": "${data.check}"},
-        )
-        answered = await self._answered(suite, request, run, checks)
+        answered = await self.answered(suite, request, run)
         if request.canaries:
             suite = msgspec.structs.replace(suite, measures=(*suite.measures, OWN_CANARY))
             answered = [_with_canary(item, request.canaries) for item in answered]
@@ -164,6 +160,14 @@ class SuiteService:
         judged = await self._answered(suite, request, run, own)
         figures = (*found.figures, *own_figures(suite, judged, own.evaluator.name))
         return msgspec.structs.replace(found, figures=figures, outcome=outcome_of(figures, found.unanswered))
+
+    async def answered(self, suite: Suite, request: SuiteRequest, run: Run) -> list[Answered]:
+        """Return every prompt of a run with its answer and the scores of the suite's own checks."""
+        checks = self._judge(
+            EvaluatorSpec(name=EVALUATOR, source="suite_checks", better="lower"),
+            {"answer": f"${{run.outputs.{request.output}}}", "check": "${data.check}"},
+        )
+        return await self._answered(suite, request, run, checks)
 
     async def _answered(self, suite: Suite, request: SuiteRequest, run: Run, judge: Judge) -> list[Answered]:
         recorded = Recorded(run=run, rows=lambda: self._runs.rows(run))

@@ -1,0 +1,1 @@
+"""Evaluations as tests: the decorator, the pytest plugin, and what runs behind them."""
