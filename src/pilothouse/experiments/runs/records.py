@@ -13,9 +13,9 @@ from pilothouse.access.types import Actor
 from pilothouse.core.errors import Conflict
 from pilothouse.core.ids import new_id
 from pilothouse.core.version import VERSION
+from pilothouse.experiments.runs.compute.backends import Choice
 from pilothouse.experiments.runs.engine.execution import recount
 from pilothouse.experiments.runs.engine.plan import Plan
-from pilothouse.experiments.runs.isolation.backends import Choice
 from pilothouse.experiments.runs.journal import Journal
 from pilothouse.experiments.runs.lineage import slug
 from pilothouse.experiments.runs.types import NO_USAGE, Attempt, Counts, Run, RunRow, RunStatus

@@ -18,13 +18,13 @@ from pilothouse.core.storage.files import AppendLog
 from pilothouse.core.storage.sql import Database
 from pilothouse.datasets.service import DatasetService
 from pilothouse.experiments.runs.cache import NodeCacheStore, RunNodeCache
+from pilothouse.experiments.runs.compute.backends import Backends
 from pilothouse.experiments.runs.engine.backend import Backend
 from pilothouse.experiments.runs.engine.execution import Execution, OnProgress, Tools, recount
 from pilothouse.experiments.runs.engine.lines import refuse_if_none_maps
 from pilothouse.experiments.runs.engine.plan import Plan, Planner
 from pilothouse.experiments.runs.engine.progress import Tally
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
-from pilothouse.experiments.runs.isolation.backends import Backends
 from pilothouse.experiments.runs.journal import Journal, RowIndex, keep, renumber
 from pilothouse.experiments.runs.kept import ROWS, KeptRuns
 from pilothouse.experiments.runs.lineage import Lineage

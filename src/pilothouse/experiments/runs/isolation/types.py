@@ -105,9 +105,17 @@ Order = Opening | Task | Gather | Answer | Leave
 
 
 class Ready(Struct, frozen=True, tag=True):
-    """The flow is open; ``slots`` are the lines its models serve at once, where they say so."""
+    """The flow is open.
+
+    Attributes:
+        slots: The lines its models serve at once, where they say so.
+        is_sync: Whether it is of plain Python functions.
+        needed: The nodes that aggregation reads.
+    """
 
     slots: int | None
+    is_sync: bool
+    needed: tuple[str, ...]
 
 
 class Refused(Struct, frozen=True, tag=True):
