@@ -66,7 +66,10 @@ class ArmExecutor:
         link = ExperimentRun(variant=arm.variant, run=name)
         self._store.link(record.id, position, link, arm.key, self._clock.now())
         if earlier is not None:
-            run = await self._runs.resume(name, on_progress=on_progress, stop=stop)
+            asked = record.definition
+            run = await self._runs.resume(
+                name, compute=asked.compute, workers=asked.workers, on_progress=on_progress, stop=stop
+            )
             return run, len(earlier.attempts) + 1
         spec = _spec(record.definition, arm, name, record.id, fresh=fresh)
         return await self._runs.execute(spec, on_progress=on_progress, stop=stop), 1
@@ -101,6 +104,8 @@ def _spec(experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *
         concurrency=experiment.concurrency,
         repeat=experiment.repeats,
         limit=experiment.limit,
+        compute=experiment.compute,
+        workers=experiment.workers,
         experiment=record_id,
     )
 

@@ -15,6 +15,7 @@ from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, load_yaml
 from pilothouse.evaluation.types import Direction, EvaluatorSpec
 from pilothouse.experiments.rules import Gate, check_gate
+from pilothouse.experiments.runs.compute.types import check_compute
 from pilothouse.experiments.runs.runfile import within
 from pilothouse.experiments.types import Design, EvaluatorUse, Experiment, Variant
 from pilothouse.experiments.variants import Space, expand, find
@@ -52,6 +53,8 @@ class ExperimentFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: Annotated[int, Meta(ge=0)] = 7
     concurrency: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     repeats: Annotated[int, Meta(ge=1, le=1000)] = 1
+    compute: str | None = None
+    workers: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     gate: Gate | None = None
 
 
@@ -64,12 +67,16 @@ class Overrides(Struct, frozen=True, kw_only=True):
             an evaluator's.
         limit: Only the first rows.
         folder: Where the command was typed.
+        compute: Where rows are computed.
+        workers: Worker processes.
     """
 
     data: str | None = None
     column_mapping: dict[str, Any] = field(default_factory=dict)
     limit: int | None = None
     folder: Path | None = None
+    compute: str | None = None
+    workers: int | None = None
 
 
 def read_file(path: Path) -> tuple[ExperimentFile, Document]:
@@ -135,6 +142,8 @@ def resolve(
         concurrency=file.concurrency,
         repeats=file.repeats,
         limit=said.limit,
+        compute=_compute(file, document, said),
+        workers=said.workers or file.workers,
         gate=_gate(file, document, arms, root),
     )
 
@@ -146,6 +155,12 @@ def flow_path(file: ExperimentFile, document: Document, root: Path) -> str:
         ConfigError: when nothing is there.
     """
     return _existing(file.flow, document.path.parent, root, document.where("flow"), "a flow's folder or file")
+
+
+def _compute(file: ExperimentFile, document: Document, said: Overrides) -> str | None:
+    if said.compute is not None:
+        return check_compute(said.compute, "--compute")
+    return check_compute(file.compute, document.where("compute")) if file.compute is not None else None
 
 
 def _gate(file: ExperimentFile, document: Document, arms: Sequence[Variant], root: Path) -> Gate | None:

@@ -30,6 +30,8 @@ LINE_EVERY = 5.0
 @options.pairs
 @click.option("--no-cache", is_flag=True, help="Do everything anew: take nothing that was done before.")
 @options.rows
+@options.compute
+@options.workers
 @options.as_json
 @click.pass_obj
 def run(
@@ -40,13 +42,14 @@ def run(
     no_cache: bool,
     rows: int | None,
     as_json: bool,
+    **where: Any,
 ) -> int:
     """Run the experiment FILE, or go on with it.
 
     Prints the comparison, where the reports are, and what to type next. Ends with 1 when rows or evaluators failed.
     """
     experiments = services.get(ExperimentService)
-    overrides = options.overrides(data, pairs, rows)
+    overrides = options.overrides(data, pairs, rows, **where)
     path = options.found(services.root, file)
 
     async def go(show: Callable[[ExperimentProgress], None]) -> Finding:

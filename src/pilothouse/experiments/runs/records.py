@@ -18,7 +18,7 @@ from pilothouse.experiments.runs.engine.execution import recount
 from pilothouse.experiments.runs.engine.plan import Plan
 from pilothouse.experiments.runs.journal import Journal
 from pilothouse.experiments.runs.lineage import slug
-from pilothouse.experiments.runs.types import NO_USAGE, Attempt, Counts, Run, RunRow, RunStatus
+from pilothouse.experiments.runs.types import NO_USAGE, Attempt, Counts, Isolation, Run, RunRow, RunStatus
 
 
 def new_run(plan: Plan, now: datetime, actor: Actor, choice: Choice, resumed: Run | None = None) -> Run:
@@ -83,6 +83,13 @@ def continued(run: Run, now: datetime, notes: tuple[str, ...], choice: Choice) -
     )
 
 
+def elsewhere(run: Run, *, isolation: Isolation | None, compute: str | None, workers: int | None) -> Run:
+    """Return the record of a run whose rows run elsewhere from now on; what is None stays as it was."""
+    asked = {"isolation": isolation, "compute": compute, "workers": workers}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    return msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, **changed)) if changed else run
+
+
 def kept_row(row: RunRow, number: int) -> RunRow:
     """Return a completed row of a past run as a new run records it: answered, and nothing spent again."""
     costs = [cost for cost in (row.cost, row.cached_cost) if cost is not None]
@@ -145,4 +152,5 @@ def _environment(choice: Choice) -> dict[str, str]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "isolation": choice.isolation,
+        "compute": choice.compute,
     }

@@ -32,6 +32,7 @@ from pilothouse.experiments.runs.live import cancellation
 from pilothouse.experiments.runs.records import (
     changes,
     continued,
+    elsewhere,
     kept_row,
     new_run,
     other_choices,
@@ -178,6 +179,8 @@ class RunService(KeptRuns):
         failed_only: bool = False,
         force: bool = False,
         isolation: Isolation | None = None,
+        compute: str | None = None,
+        workers: int | None = None,
         on_progress: OnProgress | None = None,
         stop: Stop | None = None,
     ) -> Run:
@@ -190,6 +193,8 @@ class RunService(KeptRuns):
             failed_only: Run failed rows again, but not those that were never begun.
             force: Go on though the flow or the data differ from what the run began with.
             isolation: Where rows run from now on; where they ran so far when absent.
+            compute: Where they are computed from now on; where they were so far when absent.
+            workers: Worker processes from now on; as many as so far when absent.
             on_progress: Called at most ten times a second.
             stop: Asked by whoever wants the run to end.
 
@@ -204,8 +209,7 @@ class RunService(KeptRuns):
             run = self._store.get(run.id)
             if run.status == "completed":
                 return run
-            if isolation is not None:
-                run = msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, isolation=isolation))
+            run = elsewhere(run, isolation=isolation, compute=compute, workers=workers)
             plan = await self._planned_again(run, stop)
             refuse_changes(run, plan)
             journal = self._journal(run)

@@ -9,7 +9,12 @@ import click
 
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console
-from pilothouse.experiments.runs.commands.options import isolation_option, record_option
+from pilothouse.experiments.runs.commands.options import (
+    compute_option,
+    isolation_option,
+    record_option,
+    workers_option,
+)
 from pilothouse.experiments.runs.commands.printing import finish
 from pilothouse.experiments.runs.commands.watching import OnProgress, watch
 from pilothouse.experiments.runs.interrupts import Stop
@@ -22,6 +27,8 @@ from pilothouse.experiments.runs.types import Run
 @click.option("--failed-only", is_flag=True, help="Run failed rows again, not those that were never begun.")
 @click.option("--force", is_flag=True, help="Go on though the flow or the data changed.")
 @isolation_option
+@compute_option
+@workers_option
 @record_option
 @click.pass_obj
 def resume(services: Services, ref: str, as_json: bool, **how: Any) -> int:

@@ -34,10 +34,12 @@ class Desk:
     Attributes:
         runner: The open flow.
         timeout: Seconds a row may take.
+        clock: Where the time comes from.
     """
 
     def __init__(self, opening: Opening, cache: ParentsCache | None) -> None:
         self._services = WorkerServices(opening)
+        self.clock = self._services.clock
         self.runner = run_flow(self._services, opening.run, opening.flow, opening.spec, cache)
         self.timeout = run_limits(self._services, opening.spec).line_timeout
         # The catalogue of prices costs half a second to load: the parent alone knows what rows cost.
@@ -68,7 +70,7 @@ class Desk:
                 timeout=self.timeout,
                 remedy=remedy,
                 tariffs=self._tariffs,
-                clock=self._services.clock,
+                clock=self.clock,
             )
         return self._finish[attempt]
 

@@ -168,14 +168,20 @@ class Kept(Struct, frozen=True, tag=True):
     value: bytes
 
 
-Report = Ready | Refused | Ran | Gathered | Asked | Kept
+class Spans(Struct, frozen=True, tag=True):
+    """Lines of the trace log, from a worker that writes none of its own."""
+
+    lines: tuple[bytes, ...]
+
+
+Report = Ready | Refused | Ran | Gathered | Asked | Kept | Spans
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Report)
 
 
-def encode_order(order: Order) -> bytes:
-    """Return an order as bytes."""
+def encode_order(order: object) -> bytes:
+    """Return an order as bytes: an `Order`, or what another kind of worker understands."""
     return pickle.dumps(order)
 
 
