@@ -20,7 +20,7 @@ from pilothouse.core.errors import PilothouseError
 from pilothouse.core.storage.files import read_log
 from pilothouse.core.version import VERSION
 from pilothouse.experiments.runs.compute.shipment import Shipment, unpack
-from pilothouse.experiments.runs.compute.types import Answers, Begin, Collate, Deliver, Hello
+from pilothouse.experiments.runs.compute.types import Answers, Collate, Deliver, Hello
 from pilothouse.experiments.runs.engine.feed import Feed
 from pilothouse.experiments.runs.engine.lines import Line
 from pilothouse.experiments.runs.engine.loop import Engine, EngineOptions
@@ -79,9 +79,14 @@ class Deliveries(Feed):
 
 
 class Outbox:
-    """Reports that wait to be fetched."""
+    """Reports that wait to be fetched.
+
+    Attributes:
+        hidden: The folder that stands in front of the driver's own paths here; rows name the driver's.
+    """
 
     def __init__(self) -> None:
+        self.hidden = ""
         self._reports: list[bytes] = []
         self._news = asyncio.Event()
         self._is_urgent = False
@@ -95,7 +100,7 @@ class Outbox:
     async def put(self, rows: list[Recorded]) -> None:
         """Add rows."""
         for _, line in rows:
-            self.tell(Ran(line))
+            self.tell(Ran(line.replace(self.hidden.encode(), b"") if self.hidden else line))
 
     async def failed(self) -> None:
         """Wait for ever: rows can always be added."""
@@ -142,7 +147,7 @@ class RayWorker:
                 order = self._unpacked(order, shipment)
             self._desk = self._closing.enter_context(Desk(order, self._cache))
         except PilothouseError as error:
-            return encode_report(Refused.of(error))
+            return encode_report(Refused.of(error, hidden=self._outbox.hidden))
         return encode_report(self._desk.ready)
 
     async def tell(self, orders: list[bytes]) -> None:
@@ -164,6 +169,7 @@ class RayWorker:
     def _unpacked(self, opening: Opening, shipment: Shipment) -> Opening:
         folder = Path(tempfile.mkdtemp(prefix="pilothouse-worker-")).resolve()
         self._closing.callback(shutil.rmtree, folder, ignore_errors=True)
+        self._outbox.hidden = str(folder)
         unpacked = unpack(opening, shipment, folder)
         self._harvest = _Harvest(unpacked.state / TELEMETRY / SEGMENTS, self._outbox)
         # Once the flow is closed all spans are on the disk, and the folder is there still.
@@ -176,29 +182,30 @@ class RayWorker:
             for answer in order.items:
                 if self._cache is not None:
                     self._cache.answered(answer)
-        elif isinstance(order, Begin):
-            self._begin(self._work(order))
-        elif isinstance(order, Deliver) and self._deliveries is not None:
+        elif isinstance(order, Deliver):
+            if self._deliveries is None:
+                self._deliveries = self._open_for(order)
             self._deliveries.give_back(list(order.lines))
         elif isinstance(order, Collate):
             self._begin(self._gather(order))
 
-    def _work(self, order: Begin) -> Any:
-        """Return what runs the lines that will be delivered."""
+    def _open_for(self, order: Deliver) -> Deliveries:
+        """Begin to run what is delivered, and return where it goes."""
         assert self._desk is not None
         desk, stop = self._desk, Stop()
         meter = Meter("", Tally(), None, desk.clock)
-        self._deliveries = Deliveries(stop, meter)
+        deliveries = Deliveries(stop, meter)
         engine = Engine(
             desk.runner,
-            feed=self._deliveries,
+            feed=deliveries,
             writer=self._outbox,
             finish=desk.finish(order.attempt, REMEDY),
             options=EngineOptions(concurrency=order.concurrency, timeout=desk.timeout, grace=0.0),
             stop=stop,
             meter=meter,
         )
-        return engine.run()
+        self._begin(engine.run())
+        return deliveries
 
     async def _gather(self, order: Collate) -> None:
         assert self._desk is not None

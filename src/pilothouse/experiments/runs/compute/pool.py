@@ -18,7 +18,7 @@ from pilothouse.experiments.runs.compute.link import RayLink
 from pilothouse.experiments.runs.compute.member import Member
 from pilothouse.experiments.runs.compute.shipment import Shipment
 from pilothouse.experiments.runs.compute.suspects import COMPANY, Key, Suspects, key_of
-from pilothouse.experiments.runs.compute.types import Answers, Begin, Collate, Deliver, NoRoom, WorkerLost
+from pilothouse.experiments.runs.compute.types import Answers, Collate, Deliver, NoRoom, WorkerLost
 from pilothouse.experiments.runs.compute.window import Window
 from pilothouse.experiments.runs.engine.backend import Batch, completed_lines, most_in_flight
 from pilothouse.experiments.runs.engine.feed import Crew, Feed
@@ -292,7 +292,6 @@ class _Work:
     async def _serve(self) -> None:
         """Run lines in one worker, and in those that replace it."""
         while (self._feed.has_more or self._suspects) and (member := await self._hired()) is not None:
-            member.tell(Begin(self._batch.finish.attempt, self._in_flight))
             lines: dict[Key, Line] = {}
             self._busy += 1
             try:
@@ -335,7 +334,7 @@ class _Work:
             given = await self._given(len(lines), window)
             if given:
                 lines.update((key_of(line), line) for line in given)
-                member.tell(Deliver(tuple(given)))
+                member.tell(Deliver(tuple(given), self._batch.finish.attempt, self._in_flight))
             if not lines:
                 if self._batch.stop.is_asked or not (self._feed.has_more or self._suspects):
                     return

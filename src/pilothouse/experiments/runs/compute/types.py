@@ -56,17 +56,12 @@ class Hello(Struct, frozen=True):
     node: str
 
 
-class Begin(Struct, frozen=True):
-    """Be ready for the lines of an attempt, so many of them at once."""
-
-    attempt: int
-    concurrency: int
-
-
 class Deliver(Struct, frozen=True):
-    """Lines to run, as soon as there is room."""
+    """Lines of an attempt to run, so many at once. Each says all it needs: Ray keeps no order between calls."""
 
     lines: tuple[Line, ...]
+    attempt: int
+    concurrency: int
 
 
 class Answers(Struct, frozen=True):
@@ -81,4 +76,4 @@ class Collate(Struct, frozen=True):
     lines: tuple[LineResult, ...]
 
 
-RayOrder = Begin | Deliver | Answers | Collate
+RayOrder = Deliver | Answers | Collate

@@ -129,10 +129,21 @@ class Refused(Struct, frozen=True, tag=True):
     traceback: str
 
     @classmethod
-    def of(cls, error: PilothouseError) -> Refused:
-        """Take an error apart."""
+    def of(cls, error: PilothouseError, *, hidden: str = "") -> Refused:
+        """Take an error apart, with paths as they are without the folder ``hidden`` in front of them."""
+
+        def shown(text: str | None) -> str | None:
+            return text.replace(hidden, "") if text and hidden else text
+
         traceback: str = getattr(error, "traceback", "")
-        return cls(type(error).__name__, error.message, error.where, error.expected, error.fix, traceback)
+        return cls(
+            type(error).__name__,
+            shown(error.message) or "",
+            shown(error.where),
+            shown(error.expected),
+            shown(error.fix),
+            shown(traceback) or "",
+        )
 
     def error(self) -> PilothouseError:
         """Return the error, put together again."""
