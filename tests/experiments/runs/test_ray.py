@@ -57,10 +57,12 @@ def pair(project: Project, double: str, rows: int = 10, **more: Any) -> RunSpec:
     return spec
 
 
-def same(project: Project, spec: RunSpec, compute: str = "ray") -> tuple[Run, Run]:
+def same(project: Project, spec: RunSpec, compute: str = "ray", workers: int = 1) -> tuple[Run, Run]:
     """Run a spec in one process and on Ray, compare every field but `OWN`, and return both runs."""
     runs = [
-        project.run(msgspec.structs.replace(spec, compute=place, workers=2, name=f"{place[:3]}-{secrets.token_hex(3)}"))
+        project.run(
+            msgspec.structs.replace(spec, compute=place, workers=workers, name=f"{place[:3]}-{secrets.token_hex(3)}")
+        )
         for place in ("local", compute)
     ]
     rows = [[plain(row) for row in project.rows(run)] for run in runs]
@@ -116,7 +118,7 @@ while len(list(here.iterdir())) < 2:
     assert (run.status, run.metrics["in_order"]) == ("completed", 1.0)
     assert str(os.getpid()) not in {path.name for path in (project.root / "flows/pair/here").iterdir()}
     assert [row.outputs["y"] for row in project.rows(run)] == [2 * number for number in range(40)]
-    here, there = same(project, pair(project, ASYNC, rows=300), address(ray))
+    here, there = same(project, pair(project, ASYNC, rows=300), address(ray), workers=2)
     assert here.counts == Counts(total=300, completed=257, failed=43)
     assert spans_of(project, there) == [["flow pair", "node double"]] * 300
 
@@ -284,7 +286,7 @@ def test_a_worker_that_is_killed_costs_no_row(project: Project) -> None:
 def test_a_row_that_kills_its_worker_fails_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in (pool, suspects):
         monkeypatch.setattr(place, "COMPANY", (1,))
-    run = project.run(pair(project, tool("if x == 13:\n    import os; os._exit(3)"), rows=40))
+    run = project.run(pair(project, tool("if x == 13:\n    import os; os._exit(3)"), rows=40, workers=1))
     assert run.counts == Counts(total=40, completed=39, failed=1)
     row = project.rows(run)[13]
     assert error(row).startswith("WorkerLost: 2 workers on Ray ended one after another while they ran this row")
@@ -353,7 +355,7 @@ def test_a_run_goes_on_in_one_process_and_then_on_ray_again(project: Project) ->
 
 def test_a_row_that_takes_too_long_is_given_up(project: Project) -> None:
     hang = tool("if x == 3:\n    import threading; threading.Event().wait()")
-    run = project.run(pair(project, hang, timeout=0.3))
+    run = project.run(pair(project, hang, timeout=0.3, workers=1))
     assert run.counts == Counts(total=10, completed=9, failed=1)
     assert error(project.rows(run)[3]).startswith("Timeout: ")
 
@@ -463,7 +465,7 @@ def test_a_worker_has_as_many_lines_as_it_runs_in_a_moment() -> None:
 def test_a_driver_that_is_killed_leaves_nothing_and_the_run_goes_on(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = pair(project, tool(DYING.strip()), rows=30, name="base")
+    spec = pair(project, tool(DYING.strip()), rows=30, name="base", workers=1)
     code = textwrap.dedent(
         """
         import asyncio, sys
