@@ -57,5 +57,5 @@ def test_an_experiment_finds_the_same_on_ray_and_in_one_process(project: Project
 
 def test_the_file_says_where_and_a_mistake_is_told_with_its_line(project: Project) -> None:
     project.edit("experiment.yaml", "concurrency: 4", "concurrency: 4\ncompute: rai")
-    with pytest.raises(ConfigError, match=r"'rai' is no place to compute rows\n.*experiment\.yaml:17"):
+    with pytest.raises(ConfigError, match=r"experiment\.yaml:17: 'rai' is no place to compute rows"):
         project.run()

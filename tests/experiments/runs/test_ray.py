@@ -84,7 +84,7 @@ def test_records_are_the_same_field_by_field(project: Project) -> None:
     spec = pair(project, tool(ODD.strip(), ODD_HEAD), rows=14)
     project.flow("pair", {"check.py": PAIR_FLOW["check.py"].replace("sum((place + 1) * y", "sum(1")})
     _, there = same(project, msgspec.structs.replace(spec, repeat=2))
-    assert spans_of(project, there) == [["flow pair", "node double"]] * 28
+    assert spans_of(project, there) == [["flow pair", "node double"]] * 3
 
 
 ASYNC = """
@@ -118,9 +118,9 @@ while len(list(here.iterdir())) < 2:
     assert (run.status, run.metrics["in_order"]) == ("completed", 1.0)
     assert str(os.getpid()) not in {path.name for path in (project.root / "flows/pair/here").iterdir()}
     assert [row.outputs["y"] for row in project.rows(run)] == [2 * number for number in range(40)]
-    here, there = same(project, pair(project, ASYNC, rows=300), address(ray), workers=2)
-    assert here.counts == Counts(total=300, completed=257, failed=43)
-    assert spans_of(project, there) == [["flow pair", "node double"]] * 300
+    here, there = same(project, pair(project, ASYNC, rows=100), address(ray), workers=2)
+    assert here.counts == Counts(total=100, completed=86, failed=14)
+    assert spans_of(project, there) == [["flow pair", "node double"]] * 3
 
 
 FLEX = {
@@ -176,6 +176,7 @@ def spans_of(project: Project, run: Run) -> list[list[str]]:
     tracing = project.workspace.get(TracingService)
     found = [str(row.trace_id) for row in project.rows(run)]
     assert len(set(found)) == len(found)
+    found = [found[0], found[len(found) // 2], found[-1]]
     return [[item.span.name for item in tracing.show(trace_id).spans] for trace_id in found]
 
 

@@ -45,7 +45,7 @@ from pilothouse.flows.results import AggregationResult, ErrorInfo
 PATIENCE = 0.2
 
 #: Seconds in which workers may write and send their last spans.
-FAREWELL = 5.0
+FAREWELL = 15.0
 
 #: Workers that end one after another while they open the flow before the run gives up.
 STILLBORN = 3
