@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 from pilothouse.core.environment import export
-from pilothouse.core.errors import ConfigError, Conflict
+from pilothouse.core.errors import ConfigError, Conflict, StorageError
 from pilothouse.core.extras import require
 from pilothouse.core.services import Services
 from pilothouse.experiments.runs.compute.types import AUTO, RAY
@@ -27,6 +27,8 @@ _QUIET = {
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     # Which graphics cards a worker sees is left as it is.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Seconds in which its processes have to start: half a minute is too little on a busy machine.
+    "RAY_raylet_start_wait_time_s": "120",
 }
 
 
@@ -57,6 +59,7 @@ class RayLink:
 
         Raises:
             ConfigError: when Ray is not installed, cannot be reached, or is of another version.
+            StorageError: when it does not start here.
             Conflict: when this process is connected elsewhere.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._connect, compute, workers)
@@ -91,15 +94,22 @@ class RayLink:
         return ray
 
     def _start(self, ray: Any, cpus: int) -> None:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            object_store_memory=OBJECTS,
-            include_dashboard=False,
-            # Only processes of this machine can reach it.
-            _node_ip_address="127.0.0.1",
-            **_SILENT,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                object_store_memory=OBJECTS,
+                include_dashboard=False,
+                # Only processes of this machine can reach it.
+                _node_ip_address="127.0.0.1",
+                **_SILENT,
+            )
+        except Exception as error:  # Ray raises plain exceptions where its processes do not start
+            ray.shutdown()
+            raise StorageError(
+                f"Ray did not start on this machine: {error}",
+                fix="look at how busy it is; or compute here: --compute local",
+            ) from error
         self._cpus = cpus
 
     def _join(self, ray: Any, address: str) -> None:
