@@ -27,8 +27,6 @@ _QUIET = {
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     # Which graphics cards a worker sees is left as it is.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Seconds in which its processes have to start: half a minute is too little on a busy machine.
-    "RAY_raylet_start_wait_time_s": "120",
 }
 
 
