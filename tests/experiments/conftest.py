@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
 from pilothouse.core.storage.sql import Database
+from pilothouse.experiments.runs.compute.link import RayLink
+from pilothouse.experiments.runs.compute.types import RAY
 from pilothouse.experiments.service import ExperimentService, Finding
 
 FLOW = """\
@@ -156,3 +159,14 @@ def project(services: Any) -> Project:
 
 
 Edit = Callable[[str, str, str], None]
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[Any]:
+    """One real Ray of this machine for the whole session, with room for two workers."""
+    link = RayLink()
+    # Ray leaves files open and calls what is deprecated: no matter of ours, and reported wherever it happens to fall.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield asyncio.run(link.connect(RAY, 2))
+        link.close()

@@ -12,7 +12,7 @@ from pilothouse.core.ids import new_id
 from pilothouse.experiments.design.preparation import PreparedArm
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.runs.types import Progress, Run, RunRow, RunSpec
+from pilothouse.experiments.runs.types import Place, Progress, Run, RunRow, RunSpec
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import Experiment, ExperimentRecord, ExperimentRun, Variant
 from pilothouse.flows.types import Flow
@@ -67,7 +67,14 @@ class ArmExecutor:
         link = ExperimentRun(variant=arm.variant, run=name)
         self._store.link(record.id, position, link, arm.key, self._clock.now())
         if earlier is not None:
-            run = await self._runs.resume(name, flow=_live(arm), on_progress=on_progress, stop=stop)
+            asked = record.definition
+            run = await self._runs.resume(
+                name,
+                flow=_live(arm),
+                place=Place(compute=asked.compute, workers=asked.workers),
+                on_progress=on_progress,
+                stop=stop,
+            )
             return run, len(earlier.attempts) + 1
         spec = _spec(record.definition, arm, name, record.id, fresh=fresh)
         return await self._runs.execute(spec, flow=_live(arm), on_progress=on_progress, stop=stop), 1
@@ -108,6 +115,8 @@ def _spec(experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *
         concurrency=experiment.concurrency,
         repeat=experiment.repeats,
         limit=experiment.limit,
+        compute=experiment.compute,
+        workers=experiment.workers,
         experiment=record_id,
     )
 

@@ -74,6 +74,8 @@ class Experiment(Struct, frozen=True, kw_only=True):
         concurrency: Rows in flight; chosen from the kind of flow when absent.
         repeats: Times every row is run.
         limit: Only the first rows of the data; None = all of them.
+        compute: Where rows are computed, as `RunSpec` says it; no part of what the experiment finds.
+        workers: Worker processes; no part of what it finds either.
         gate: What has to hold before a variant may be used; no part of what the experiment finds.
     """
 
@@ -97,6 +99,8 @@ class Experiment(Struct, frozen=True, kw_only=True):
     concurrency: int | None = None
     repeats: int = 1
     limit: int | None = None
+    compute: str | None = None
+    workers: int | None = None
     gate: Gate | None = None
 
 

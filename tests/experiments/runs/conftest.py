@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.runs.types import Run, RunRow, RunSpec
+from pilothouse.experiments.runs.types import Place, Run, RunRow, RunSpec
 from pilothouse.workspace import Workspace
 
 PAIR_FLOW = {
@@ -149,7 +149,8 @@ class Project:
         return asyncio.run(self.runs.execute(spec, **more))
 
     def resume(self, ref: str, **more: Any) -> Run:
-        return asyncio.run(self.runs.resume(ref, **more))
+        where = {name: more.pop(name) for name in ("isolation", "compute", "workers") if name in more}
+        return asyncio.run(self.runs.resume(ref, place=Place(**where), **more))
 
     def rows(self, run: Run, **more: Any) -> list[RunRow]:
         return list(self.runs.rows(run, **more))

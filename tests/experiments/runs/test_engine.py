@@ -13,6 +13,7 @@ import pytest
 from pilothouse.core.clock import FixedClock, SystemClock
 from pilothouse.core.errors import DataError, StorageError
 from pilothouse.core.storage.files import AppendLog
+from pilothouse.experiments.runs.engine.feed import Feed
 from pilothouse.experiments.runs.engine.lines import Line
 from pilothouse.experiments.runs.engine.loop import Engine, EngineOptions
 from pilothouse.experiments.runs.engine.outcome import RowMaker
@@ -77,7 +78,13 @@ class Bench:
         with AppendLog(self.path) as log:
             writer = RowWriter(log, interval=0.01, batch=100, on_recorded=self.tally.add)
             self.engine = Engine(
-                runner, lines=source, writer=writer, finish=finish, options=options, stop=self.stop, meter=meter
+                runner,
+                feed=Feed(source, self.stop, meter),
+                writer=writer,
+                finish=finish,
+                options=options,
+                stop=self.stop,
+                meter=meter,
             )
             async with writer:
                 await self.engine.run()

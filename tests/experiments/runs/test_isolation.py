@@ -15,8 +15,8 @@ import pytest
 
 from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConfigError, UserCodeError
+from pilothouse.experiments.runs.compute.backends import choose
 from pilothouse.experiments.runs.interrupts import Stop
-from pilothouse.experiments.runs.isolation.backends import choose
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.types import Counts, Run, RunRow, RunSpec
 from pilothouse.tracing.service import TracingService

@@ -22,12 +22,16 @@ pairs = click.option(
     help="INPUT=data.COLUMN for the flow, EVALUATOR.ARGUMENT=data.COLUMN for an evaluator.",
 )  # fmt: skip
 rows = click.option("--rows", type=click.IntRange(1), help="Only the first rows.")
+compute = click.option(
+    "--compute", metavar="PLACE", help="Where rows are computed: local, ray, auto, ray://HOST:10001 or HOST:6379."
+)
+workers = click.option("--workers", type=click.IntRange(1), help="Worker processes.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def overrides(data: str | None, pairs: Sequence[str], rows: int | None) -> Overrides:
-    """Return what the options say on top of an experiment file."""
-    return Overrides(data=data, column_mapping=mapping(pairs), limit=rows, folder=Path.cwd())
+def overrides(data: str | None, pairs: Sequence[str], rows: int | None, **where: Any) -> Overrides:
+    """Return what the options say on top of an experiment file; ``where`` rows are computed is no part of it."""
+    return Overrides(data=data, column_mapping=mapping(pairs), limit=rows, folder=Path.cwd(), **where)
 
 
 def mapping(pairs: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +26,8 @@ from pilothouse.experiments.service import ExperimentService
     "--max-cost", type=click.FloatRange(min=0), metavar="USD", help="Refuse to begin when it would cost more."
 )
 @click.option("--yes", is_flag=True, help="Begin all the same, at a cost that is higher or unknown.")
+@options.compute
+@options.workers
 @options.as_json
 @click.pass_obj
 def run(
@@ -37,12 +40,13 @@ def run(
     max_cost: float | None,
     yes: bool,
     as_json: bool,
+    **where: Any,
 ) -> int:
     """Run the experiment FILE, or go on with it.
 
     Prints the comparison, where the reports are, and what to type next. Ends with 1 when rows or evaluators failed.
     """
-    asked = options.overrides(data, pairs, rows)
+    asked = options.overrides(data, pairs, rows, **where)
     if max_cost is not None and not yes:
         plan = services.get(ExperimentService).plan(options.found(services.root, file), asked, fresh=no_cache)
         _refuse_beyond(max_cost, plan.cost)

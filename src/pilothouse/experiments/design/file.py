@@ -22,6 +22,7 @@ from pilothouse.experiments.design.layers import Layers
 from pilothouse.experiments.design.levels import read_axes
 from pilothouse.experiments.design.variants import Sample, Space, expand, find
 from pilothouse.experiments.rules import Gate, check_gate
+from pilothouse.experiments.runs.compute.types import check_compute
 from pilothouse.experiments.runs.runfile import within
 from pilothouse.experiments.settings import Alpha, Concurrency, ExperimentDefaults, Repeats, Resamples, Seed
 from pilothouse.experiments.types import Design, EvaluatorUse, Experiment, Variant
@@ -71,6 +72,8 @@ class ExperimentFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: Seed = 7
     concurrency: Concurrency | None = None
     repeats: Repeats = 1
+    compute: str | None = None
+    workers: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     gate: Gate | None = None
 
 
@@ -85,6 +88,8 @@ class Overrides(Struct, frozen=True, kw_only=True):
         folder: Where the command was typed.
         candidates: Models that take the place of the file's variants, axes and gate; the first is the baseline.
         candidate_nodes: Nodes whose model is exchanged; every node that asks one when empty.
+        compute: Where rows are computed.
+        workers: Worker processes.
     """
 
     data: str | None = None
@@ -93,6 +98,8 @@ class Overrides(Struct, frozen=True, kw_only=True):
     folder: Path | None = None
     candidates: tuple[Candidate, ...] = ()
     candidate_nodes: tuple[str, ...] = ()
+    compute: str | None = None
+    workers: int | None = None
 
 
 def read_file(path: Path, defaults: ExperimentDefaults | None = None) -> tuple[ExperimentFile, Layers]:
@@ -188,6 +195,8 @@ def resolve(
         repeats=file.repeats,
         # Of several datasets, the first rows of each are meant.
         limit=None if file.datasets and said.data is None else said.limit,
+        compute=_compute(file, document, said),
+        workers=said.workers or file.workers,
         gate=_gate(file, document, arms, root),
     )
 
@@ -233,6 +242,12 @@ def where_set(file: ExperimentFile, document: Layers, path: str, value: Any) -> 
 def _at(axis: Axis, place: int, path: str) -> tuple[Key, ...]:
     """Return where a level stands below its axis: a list has places, a mapping has names."""
     return (place,) if axis.name == path else (axis.levels[place].name, path)
+
+
+def _compute(file: ExperimentFile, document: Layers, said: Overrides) -> str | None:
+    if said.compute is not None:
+        return check_compute(said.compute, "--compute")
+    return check_compute(file.compute, document.where("compute")) if file.compute is not None else None
 
 
 def _gate(file: ExperimentFile, document: Layers, arms: Sequence[Variant], root: Path) -> Gate | None:

@@ -13,12 +13,12 @@ from pilothouse.access.types import Actor
 from pilothouse.core.errors import Conflict
 from pilothouse.core.ids import new_id
 from pilothouse.core.version import VERSION
+from pilothouse.experiments.runs.compute.backends import Choice
 from pilothouse.experiments.runs.engine.execution import recount
 from pilothouse.experiments.runs.engine.plan import Plan
-from pilothouse.experiments.runs.isolation.backends import Choice
 from pilothouse.experiments.runs.journal import Journal
 from pilothouse.experiments.runs.lineage import slug
-from pilothouse.experiments.runs.types import NO_USAGE, Attempt, Counts, Run, RunRow, RunStatus
+from pilothouse.experiments.runs.types import NO_USAGE, Attempt, Counts, Place, Run, RunRow, RunStatus
 
 
 def new_run(plan: Plan, now: datetime, actor: Actor, choice: Choice, resumed: Run | None = None) -> Run:
@@ -83,6 +83,12 @@ def continued(run: Run, now: datetime, notes: tuple[str, ...], choice: Choice) -
     )
 
 
+def elsewhere(run: Run, place: Place) -> Run:
+    """Return the record of a run whose rows run elsewhere from now on."""
+    changed = {name: value for name, value in msgspec.structs.asdict(place).items() if value is not None}
+    return msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, **changed)) if changed else run
+
+
 def kept_row(row: RunRow, number: int) -> RunRow:
     """Return a completed row of a past run as a new run records it: answered, and nothing spent again."""
     costs = [cost for cost in (row.cost, row.cached_cost) if cost is not None]
@@ -145,4 +151,5 @@ def _environment(choice: Choice) -> dict[str, str]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "isolation": choice.isolation,
+        "compute": choice.compute,
     }

@@ -30,6 +30,7 @@ _TYPED = (
     "max_failures",
     "repeat",
     "timeout",
+    "workers",
     "limit",
 )
 
@@ -61,6 +62,8 @@ class _RunFile(Struct, kw_only=True, forbid_unknown_fields=True):
     repeat: int = 1
     timeout: float | None = None
     isolation: Isolation | None = None
+    compute: str | None = None
+    workers: int | None = None
     limit: int | None = None
 
 
@@ -103,6 +106,8 @@ def load_run_file(path: Path, root: Path) -> tuple[RunSpec, list[str]]:
         repeat=file.repeat,
         timeout=file.timeout,
         isolation=file.isolation,
+        compute=file.compute,
+        workers=file.workers,
         limit=file.limit,
     )
     return spec, [f"'{key}' in {path.name} means nothing here and was ignored" for key in ignored]

@@ -18,13 +18,13 @@ from pilothouse.core.storage.files import AppendLog
 from pilothouse.core.storage.sql import Database
 from pilothouse.datasets.service import DatasetService
 from pilothouse.experiments.runs.cache import NodeCacheStore, RunNodeCache
+from pilothouse.experiments.runs.compute.backends import Backends
 from pilothouse.experiments.runs.engine.backend import Backend
 from pilothouse.experiments.runs.engine.execution import Execution, OnProgress, Tools, recount
 from pilothouse.experiments.runs.engine.lines import refuse_if_none_maps
 from pilothouse.experiments.runs.engine.plan import Plan, Planner
 from pilothouse.experiments.runs.engine.progress import Tally
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
-from pilothouse.experiments.runs.isolation.backends import Backends
 from pilothouse.experiments.runs.journal import Journal, RowIndex, keep, renumber
 from pilothouse.experiments.runs.kept import ROWS, KeptRuns
 from pilothouse.experiments.runs.lineage import Lineage
@@ -32,6 +32,7 @@ from pilothouse.experiments.runs.live import cancellation
 from pilothouse.experiments.runs.records import (
     changes,
     continued,
+    elsewhere,
     kept_row,
     new_run,
     other_choices,
@@ -40,7 +41,7 @@ from pilothouse.experiments.runs.records import (
 )
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
-from pilothouse.experiments.runs.types import FINISHED, Isolation, Run, RunRow, RunSpec
+from pilothouse.experiments.runs.types import FINISHED, UNMOVED, Place, Run, RunRow, RunSpec
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.types import Flow
@@ -178,7 +179,7 @@ class RunService(KeptRuns):
         flow: Flow | None = None,
         failed_only: bool = False,
         force: bool = False,
-        isolation: Isolation | None = None,
+        place: Place = UNMOVED,
         on_progress: OnProgress | None = None,
         stop: Stop | None = None,
     ) -> Run:
@@ -191,7 +192,7 @@ class RunService(KeptRuns):
             flow: The flow itself, where it lives in this process.
             failed_only: Run failed rows again, but not those that were never begun.
             force: Go on though the flow or the data differ from what the run began with.
-            isolation: Where rows run from now on; where they ran so far when absent.
+            place: Where rows run from now on; where they ran so far when absent.
             on_progress: Called at most ten times a second.
             stop: Asked by whoever wants the run to end.
 
@@ -206,8 +207,7 @@ class RunService(KeptRuns):
             run = self._store.get(run.id)
             if run.status == "completed":
                 return run
-            if isolation is not None:
-                run = msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, isolation=isolation))
+            run = elsewhere(run, place)
             plan = await self._planned_again(run, stop, flow)
             refuse_changes(run, plan)
             journal = self._journal(run)

@@ -46,11 +46,14 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         description: Free text.
         tags: Free pairs.
         use_cache: Whether unchanged nodes may answer from the node cache.
-        concurrency: Rows in flight; chosen from the kind of flow when absent. With isolation, worker processes.
+        concurrency: Rows in flight; chosen from the kind of flow when absent. With isolation, worker processes; on
+            Ray, rows in flight over all workers.
         max_failures: Failed rows that are still accepted; beyond it the command ends with code 1.
         repeat: Times every row is run, at least 1.
         timeout: Seconds a row may take; `flows.line_timeout` when absent.
         isolation: Where rows run; `runs.isolation` when absent.
+        compute: `local`, `ray`, `auto`, `ray://host:port` or `host:port`; `runs.compute` when absent.
+        workers: Worker processes, on Ray or with isolation; `runs.workers` when absent.
         limit: Only the first rows of the data; all of them when absent.
         experiment: The experiment that this run is a part of.
     """
@@ -74,8 +77,21 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     repeat: int = 1
     timeout: float | None = None
     isolation: Isolation | None = None
+    compute: str | None = None
+    workers: int | None = None
     limit: int | None = None
     experiment: str | None = None
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where the rows of a run are to run from now on; what is None stays as it was. See `RunSpec`."""
+
+    isolation: Isolation | None = None
+    compute: str | None = None
+    workers: int | None = None
+
+
+UNMOVED = Place()
 
 
 class FlowRef(Struct, frozen=True, kw_only=True):
@@ -207,7 +223,7 @@ class Run(Struct, frozen=True, kw_only=True):
         attempts: Every execution, the latest last.
         resumed_from: Id of the run whose completed rows it kept.
         archived: Whether lists leave it out.
-        environment: Package version, Python, platform, and the isolation of the latest attempt.
+        environment: Package version, Python, platform, and where the rows of the latest attempt ran.
         created_by: The actor's name.
         created_at: When it was recorded.
     """

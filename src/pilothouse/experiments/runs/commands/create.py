@@ -15,7 +15,12 @@ from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE
 from pilothouse.core.structs import convert
 from pilothouse.core.terminal import console
-from pilothouse.experiments.runs.commands.options import isolation_option, record_option
+from pilothouse.experiments.runs.commands.options import (
+    compute_option,
+    isolation_option,
+    record_option,
+    workers_option,
+)
 from pilothouse.experiments.runs.commands.printing import finish
 from pilothouse.experiments.runs.commands.watching import watch
 from pilothouse.experiments.runs.runfile import (
@@ -32,7 +37,7 @@ from pilothouse.flows.nodes.opening import INIT
 
 _PLAIN = (
     "id_column", "source_run", "name", "display_name", "description", "concurrency", "repeat", "limit", "timeout",
-    "isolation", "max_failures",
+    "isolation", "compute", "workers", "max_failures",
 )  # fmt: skip
 _PAIRS = ("column_mapping", "tags")
 
@@ -61,6 +66,8 @@ _PAIRS = ("column_mapping", "tags")
 @click.option("--limit", type=click.IntRange(1), help="Only the first rows.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds a row may take.")
 @isolation_option
+@compute_option
+@workers_option
 @click.option("--max-failures", type=click.IntRange(0), help="Failed rows that are accepted; 0 by default.")
 @click.option("--no-cache", is_flag=True, help="Call every node anew.")
 @click.option("--stream", is_flag=True, help="Show progress, which is done in any case.")

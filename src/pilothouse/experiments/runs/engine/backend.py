@@ -8,6 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from pilothouse.experiments.runs.engine.feed import Feed
 from pilothouse.experiments.runs.engine.lines import Line
 from pilothouse.experiments.runs.engine.loop import Engine, EngineOptions
 from pilothouse.experiments.runs.engine.outcome import RowMaker
@@ -88,10 +89,10 @@ class InProcess:
     async def run(self, batch: Batch) -> bool:
         """Run lines, many at once."""
         runner, settings = self._runner, self._settings
-        most = settings.threads if runner.is_sync else min(settings.concurrency, runner.slots or settings.concurrency)
+        most = most_in_flight(settings, is_sync=runner.is_sync, slots=runner.slots)
         engine = Engine(
             runner,
-            lines=batch.lines,
+            feed=Feed(batch.lines, batch.stop, batch.meter),
             writer=batch.writer,
             finish=batch.finish,
             options=EngineOptions(concurrency=batch.concurrency or most, timeout=self.timeout, grace=settings.grace),
@@ -105,6 +106,17 @@ class InProcess:
         """Aggregate the completed rows of a journal."""
         lines = await asyncio.to_thread(completed_lines, journal, self._runner.needs_for_aggregation)
         return await self._runner.aggregate(lines)
+
+
+def most_in_flight(settings: RunSettings, *, is_sync: bool, slots: int | None) -> int:
+    """Return the rows that a process has in flight, where the run does not say.
+
+    Args:
+        settings: How batches behave.
+        is_sync: Whether the flow is of plain Python functions.
+        slots: Lines that the flow's models serve at once, where they say so.
+    """
+    return settings.threads if is_sync else min(settings.concurrency, slots or settings.concurrency)
 
 
 def completed_lines(journal: Journal, needed: Sequence[str]) -> list[LineResult]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from pilothouse.core.errors import PilothouseError
 from pilothouse.experiments.runs.engine.lines import Line
 from pilothouse.experiments.runs.engine.progress import Meter
 from pilothouse.experiments.runs.interrupts import Stop
-from pilothouse.experiments.runs.journal import Recorded, RowWriter
+from pilothouse.experiments.runs.journal import Recorded
 
 
 class Feed:
@@ -34,7 +34,7 @@ class Feed:
         self._returned: deque[Line] = deque()
         self._is_exhausted = False
 
-    def take(self, most: int) -> list[Line]:
+    async def take(self, most: int) -> list[Line]:
         """Return the next lines; none when there are none, or somebody asked to stop."""
         if self._stop.is_asked:
             return []
@@ -70,15 +70,27 @@ class Feed:
         return line
 
 
+class Sink(Protocol):
+    """Takes rows: a journal's writer, or what sends them to one."""
+
+    async def put(self, rows: list[Recorded]) -> None:
+        """Take rows; waits while they cannot be passed on."""
+        ...
+
+    async def failed(self) -> None:
+        """Wait until no more rows can be taken."""
+        ...
+
+
 class Crew:
     """Tasks that run lines and record them; all end when one fails, or when the journal cannot be written.
 
     Args:
-        writer: The open journal.
+        writer: Takes the rows.
         meter: Shows what is in flight.
     """
 
-    def __init__(self, writer: RowWriter, meter: Meter) -> None:
+    def __init__(self, writer: Sink, meter: Meter) -> None:
         self._writer = writer
         self._meter = meter
         self._tasks: set[asyncio.Task[None]] = set()

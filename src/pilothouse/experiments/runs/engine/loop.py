@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from msgspec import Struct
 
-from pilothouse.experiments.runs.engine.feed import Crew, Feed
+from pilothouse.experiments.runs.engine.feed import Crew, Feed, Sink
 from pilothouse.experiments.runs.engine.lines import Line
 from pilothouse.experiments.runs.engine.outcome import Outcome
 from pilothouse.experiments.runs.engine.progress import Meter
 from pilothouse.experiments.runs.engine.spans import line_id
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
-from pilothouse.experiments.runs.journal import Recorded, RowWriter
+from pilothouse.experiments.runs.journal import Recorded
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.running.threads import ToolThreads
 
@@ -53,8 +53,8 @@ class Engine:
 
     Args:
         runner: The open flow.
-        lines: Where the lines come from; read as they are needed, never all at once.
-        writer: The open journal.
+        feed: Gives out the lines.
+        writer: Takes the rows.
         finish: Makes the recorded row of a line and what came of it.
         options: How rows are run.
         stop: Whether somebody asked to stop.
@@ -68,15 +68,15 @@ class Engine:
         self,
         runner: FlowRunner,
         *,
-        lines: Iterator[Line],
-        writer: RowWriter,
+        feed: Feed,
+        writer: Sink,
         finish: Finish,
         options: EngineOptions,
         stop: Stop,
         meter: Meter,
     ) -> None:
         self._runner = runner
-        self._feed = Feed(lines, stop, meter)
+        self._feed = feed
         self._crew = Crew(writer, meter)
         self._finish = finish
         self._options = options
@@ -111,7 +111,7 @@ class Engine:
         self._crew.hire(self._work_in_threads if self._runner.is_sync else self._work_on_loop, workers)
 
     async def _work_on_loop(self) -> None:
-        while lines := self._feed.take(1):
+        while lines := await self._feed.take(1):
             line = lines[0]
             await self._crew.record([self._finish(line, await self._run_line(line))])
             # A row that never waited has kept the loop from the journal, the progress and Ctrl-C.
@@ -140,7 +140,7 @@ class Engine:
             await self._crew.record(hop.drain())
 
     async def _take_for_hop(self, most: int) -> list[Line]:
-        while not (lines := self._feed.take(most)) and self._hops and not self._stop.is_asked:
+        while not (lines := await self._feed.take(most)) and self._hops and not self._stop.is_asked:
             self._hop_ended.clear()  # a hop in flight may give lines back
             await self._hop_ended.wait()
         return lines

@@ -174,6 +174,8 @@ def _check(spec: RunSpec) -> None:
     for name, value in (("concurrency", spec.concurrency), ("repeat", spec.repeat), ("limit", spec.limit)):
         if value is not None and value < 1:
             raise UserError(f"{name} is {value}", expected="1 or more")
+    if spec.workers is not None and spec.workers < 1:
+        raise UserError(f"workers is {spec.workers}", expected="1 or more")
     if spec.max_failures < 0:
         raise UserError(f"max_failures is {spec.max_failures}", expected="0 or more")
     if spec.timeout is not None and not spec.timeout > 0:

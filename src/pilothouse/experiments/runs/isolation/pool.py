@@ -152,7 +152,7 @@ class WorkerPool:
     async def _serve(self, batch: Batch, feed: Feed, crew: Crew) -> None:
         """Run lines in one worker and in those that replace it."""
         worker: Worker | None = None
-        while lines := feed.take(1):
+        while lines := await feed.take(1):
             if lines[0].inputs is None:
                 await crew.record([batch.finish(lines[0], None)])
                 continue

@@ -105,9 +105,17 @@ Order = Opening | Task | Gather | Answer | Leave
 
 
 class Ready(Struct, frozen=True, tag=True):
-    """The flow is open; ``slots`` are the lines its models serve at once, where they say so."""
+    """The flow is open.
+
+    Attributes:
+        slots: The lines its models serve at once, where they say so.
+        is_sync: Whether it is of plain Python functions.
+        needed: The nodes that aggregation reads.
+    """
 
     slots: int | None
+    is_sync: bool
+    needed: tuple[str, ...]
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -121,10 +129,21 @@ class Refused(Struct, frozen=True, tag=True):
     traceback: str
 
     @classmethod
-    def of(cls, error: PilothouseError) -> Refused:
-        """Take an error apart."""
+    def of(cls, error: PilothouseError, *, hidden: str = "") -> Refused:
+        """Take an error apart, with paths as they are without the folder ``hidden`` in front of them."""
+
+        def shown(text: str | None) -> str | None:
+            return text.replace(hidden, "") if text and hidden else text
+
         traceback: str = getattr(error, "traceback", "")
-        return cls(type(error).__name__, error.message, error.where, error.expected, error.fix, traceback)
+        return cls(
+            type(error).__name__,
+            shown(error.message) or "",
+            shown(error.where),
+            shown(error.expected),
+            shown(error.fix),
+            shown(traceback) or "",
+        )
 
     def error(self) -> PilothouseError:
         """Return the error, put together again."""
@@ -160,14 +179,20 @@ class Kept(Struct, frozen=True, tag=True):
     value: bytes
 
 
-Report = Ready | Refused | Ran | Gathered | Asked | Kept
+class Spans(Struct, frozen=True, tag=True):
+    """Lines of the trace log, from a worker that writes none of its own."""
+
+    lines: tuple[bytes, ...]
+
+
+Report = Ready | Refused | Ran | Gathered | Asked | Kept | Spans
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Report)
 
 
-def encode_order(order: Order) -> bytes:
-    """Return an order as bytes."""
+def encode_order(order: object) -> bytes:
+    """Return an order as bytes: an `Order`, or what another kind of worker understands."""
     return pickle.dumps(order)
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, chdir
+from contextlib import ExitStack, asynccontextmanager, chdir
 
 from msgspec import Struct
 
 from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.services import Services
+from pilothouse.core.storage.files import AppendLog
 from pilothouse.experiments.runs.cache import RunNodeCache
+from pilothouse.experiments.runs.compute.link import RayLink
+from pilothouse.experiments.runs.compute.pool import RayOptions, RayPool
+from pilothouse.experiments.runs.compute.shipment import pack, variables
+from pilothouse.experiments.runs.compute.types import LOCAL, RAY, check_compute
 from pilothouse.experiments.runs.engine.backend import Backend, InProcess
 from pilothouse.experiments.runs.engine.opening import run_flow, run_limits
 from pilothouse.experiments.runs.engine.plan import Plan
@@ -22,6 +27,9 @@ from pilothouse.experiments.runs.isolation.types import Opening
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.types import Isolation, Run, RunSpec
 from pilothouse.flows.runner import FlowRunner
+from pilothouse.tracing.segments import FOLDER as SEGMENTS
+from pilothouse.tracing.segments import new_segment
+from pilothouse.tracing.service import FOLDER as TELEMETRY
 
 _METHOD = "PF_BATCH_METHOD"
 _WORKERS = "PF_WORKER_COUNT"
@@ -34,14 +42,16 @@ class Choice(Struct, frozen=True, kw_only=True):
     """Where the rows of a run go.
 
     Attributes:
-        isolation: Here, or in processes.
-        workers: Processes at most.
-        method: How they are started.
+        isolation: Here, or in processes. On Ray rows are always in processes, which are Ray's.
+        compute: On this machine, or on a Ray.
+        workers: Processes at most; None on Ray for one on each processor.
+        method: How they are started, where Ray does not.
         notes: What the user should know about it.
     """
 
     isolation: Isolation
-    workers: int
+    compute: str = LOCAL
+    workers: int | None
     method: StartMethod
     notes: tuple[str, ...] = ()
 
@@ -58,6 +68,9 @@ def choose(spec: RunSpec, settings: RunSettings, environment: Environment, *, is
     Raises:
         ConfigError: when one of those variables has no meaning, or processes are asked for that cannot be had.
     """
+    compute = check_compute(spec.compute or settings.compute, "compute" if spec.compute else "runs.compute")
+    if compute != LOCAL and not (is_bound and spec.compute is None):
+        return _on_ray(spec, settings, compute, is_bound=is_bound)
     method = _method(environment)
     if is_bound and spec.isolation == "process":
         raise ConfigError(
@@ -71,10 +84,32 @@ def choose(spec: RunSpec, settings: RunSettings, environment: Environment, *, is
         notes = (f"{_METHOD} asks for worker processes: rows run as with --isolation process",)
     return Choice(
         isolation=asked or ("none" if method is None else "process"),
-        workers=settings.workers or _workers(environment) or max(FEWEST, os.cpu_count() or 1),
+        workers=spec.workers or settings.workers or _workers(environment) or max(FEWEST, os.cpu_count() or 1),
         method=method or default_method(),
         notes=notes,
     )
+
+
+def _on_ray(spec: RunSpec, settings: RunSettings, compute: str, *, is_bound: bool) -> Choice:
+    """Return that rows go to Ray.
+
+    Raises:
+        ConfigError: when they cannot.
+    """
+    if is_bound:
+        raise ConfigError(
+            "a flow that is an object of this process cannot run on Ray",
+            expected="compute: local",
+            fix="put the function into a file and name it as module:function",
+        )
+    if spec.isolation == "process":
+        raise ConfigError(
+            "rows on Ray are in Ray's own processes",
+            where="isolation: process",
+            expected=f"compute: {compute} or isolation: process, not both",
+            fix="leave --isolation out; or compute here: --compute local",
+        )
+    return Choice(isolation="none", compute=compute, workers=spec.workers or settings.workers, method=default_method())
 
 
 class Backends:
@@ -109,29 +144,64 @@ class Backends:
         """
         services, settings, spec = self._services, self._settings, plan.spec
         choice = self.choose(plan)
+        if choice.compute != LOCAL:
+            async with self._on_ray(run, plan, choice, cache, stop) as pool:
+                yield pool
+            return
         if choice.isolation == "none":
             async with run_flow(services, run.name, plan.flow, spec, cache, self._make) as runner:
                 # Tools that open files by relative names find them, as in `flow test`.
                 with chdir(runner.folder):
                     yield InProcess(runner, settings)
             return
-        opening = Opening(
-            root=services.root,
-            state=services.state,
-            variables=dict(services.settings.environment),
-            run=run.name,
-            flow=plan.flow,
-            spec=spec,
-            has_cache=cache is not None,
-        )
+        opening = self._opening(run, plan, dict(services.settings.environment), has_cache=cache is not None)
         options = PoolOptions(
-            workers=choice.workers,
+            workers=choice.workers or FEWEST,
             method=choice.method,
             timeout=run_limits(services, spec).line_timeout,
             grace=settings.grace,
         )
         async with WorkerPool(opening, options, cache=cache, stop=stop) as pool:
             yield pool
+
+    def _opening(self, run: Run, plan: Plan, known: dict[str, str], *, has_cache: bool) -> Opening:
+        return Opening(
+            root=self._services.root,
+            state=self._services.state,
+            variables=known,
+            run=run.name,
+            flow=plan.flow,
+            spec=plan.spec,
+            has_cache=has_cache,
+        )
+
+    @asynccontextmanager
+    async def _on_ray(
+        self, run: Run, plan: Plan, choice: Choice, cache: RunNodeCache | None, stop: Stop
+    ) -> AsyncGenerator[Backend]:
+        services = self._services
+        # A Ray of our own sees this very folder; the machines of a cluster need not.
+        is_here = choice.compute == RAY
+        known = dict(services.settings.environment) if is_here else variables(services, plan.flow)
+        opening = self._opening(run, plan, known, has_cache=cache is not None)
+        with ExitStack() as stack:
+            options = RayOptions(
+                compute=choice.compute,
+                workers=choice.workers,
+                timeout=run_limits(services, plan.spec).line_timeout,
+                settings=self._settings,
+                shipment=None if is_here else pack(services, plan.flow),
+                spans=None if is_here else stack.enter_context(_segment(services)),
+            )
+            async with RayPool(opening, options, services.get(RayLink), cache=cache, stop=stop) as pool:
+                yield pool
+
+
+def _segment(services: Services) -> AppendLog:
+    """Return a file of the trace log for the spans that workers elsewhere send."""
+    folder = services.state / TELEMETRY / SEGMENTS
+    folder.mkdir(parents=True, exist_ok=True)
+    return new_segment(folder)
 
 
 def _method(environment: Environment) -> StartMethod | None:

@@ -1,0 +1,1 @@
+"""Where the rows of a run are computed: here, in processes, or on Ray."""
