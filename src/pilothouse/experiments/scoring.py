@@ -165,13 +165,15 @@ def evaluation_rows(recorded: Recorded, data: Iterable[Row] | None, judge: Judge
 
 
 def row_facts(row: RunRow, first: FirstTimes) -> Mapping[str, Any]:
-    """Return what is known of the row itself, for evaluators of time and tokens."""
+    """Return what is known of the row itself, for evaluators of time, tokens and cost."""
     usage = row.usage + row.cached_usage
     called = any(node.model is not None for node in row.nodes)
+    costs = [float(cost) for cost in (row.cost, row.cached_cost) if cost is not None]
     return {
         "duration": duration_of(row, first),
         "input_tokens": usage.input_tokens if called else None,
         "output_tokens": usage.output_tokens if called else None,
+        "cost": sum(costs) if costs and not row.unpriced else None,
         "cached": row.cached,
     }
 

@@ -152,6 +152,7 @@ class Scripted:
         self.aggregation = aggregation
         self.aggregated: list[int] = []
         self.open = 0
+        self.slots: int | None = None
 
     async def run_line(self, inputs: Mapping[str, Any], *, line_number: int = 0) -> LineResult:
         assert self.open == 1

@@ -1,4 +1,4 @@
-"""Labels, short answers, latency and tokens."""
+"""Labels, short answers, latency, tokens and cost."""
 
 from __future__ import annotations
 
@@ -114,3 +114,9 @@ def latency(duration: float | None) -> float | None:
 def tokens(input_tokens: int | None, output_tokens: int | None) -> int | None:
     """Return the tokens that went into and came out of the models of a row; unknown is not 0."""
     return None if input_tokens is None or output_tokens is None else input_tokens + output_tokens
+
+
+@light(Metric(name="cost", kind="mean", better="lower", unit="USD"))
+def cost(cost: float | None) -> float | None:
+    """Return the US dollars that the models of a row cost; an unknown price is not 0."""
+    return cost
