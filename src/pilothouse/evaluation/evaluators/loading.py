@@ -115,7 +115,7 @@ def _from_python(
     if inspect.isclass(target):
         target = _built(spec, target, given or {})
         # What an evaluator reads from files decides its scores as its options do.
-        told |= {"identity": target.identity} if given else {}
+        told |= {"identity": target.identity} if given is not None and hasattr(target, "identity") else {}
     elif spec.options:
         raise ConfigError(
             f"the evaluator '{spec.name}' is a function and takes no options; {', '.join(spec.options)} given",

@@ -18,8 +18,8 @@ def token_logprobs(told: Any) -> list[float | None]:
     """Return the natural logarithm of each token's probability; None for a token that has none.
 
     Args:
-        told: ``{"content": [{"logprob": ...}, ...]}`` of a chat, ``{"token_logprobs": [...]}`` of a completion, the list
-            inside of either, or a list of numbers. The first token of a completion that repeats its prompt has none.
+        told: ``{"content": [{"logprob": ...}, ...]}`` of a chat, ``{"token_logprobs": [...]}`` of a completion, the
+            list inside of either, or a list of numbers. The first token of a repeated prompt has none.
 
     Raises:
         DataError: for anything else, and for a probability above 1.

@@ -80,7 +80,7 @@ class ImageHash:
 
     def __init__(self, *, root: Path, kind: Hash = "perceptual", within: int = 10) -> None:
         self._root = root
-        self._kind = _kind(kind)
+        self._kind: Hash = _kind(kind)
         self._within = within
         self._pictures = Pictures("the evaluator 'image_hash'")
         self.identity = "hash 1"
@@ -121,7 +121,7 @@ class VideoHash:
 
     def __init__(self, *, root: Path, kind: Hash = "perceptual", most: int = 300) -> None:
         self._root = root
-        self._kind = _kind(kind)
+        self._kind: Hash = _kind(kind)
         self._most = most
         self._pictures = Pictures("the evaluator 'video_hash'")
         self.identity = "hash 1"
@@ -153,16 +153,18 @@ class VideoHash:
         return hashes
 
     def _sources(self, video: Any) -> Sequence[Any]:
-        if isinstance(video, str):
-            try:
-                folder = (self._root / video).resolve()
-                inside = folder.is_relative_to(self._root.resolve()) and folder.is_dir()
-            except (OSError, ValueError):
-                inside = False
-            if inside:
-                files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _IMAGES)
-                return [file.relative_to(self._root.resolve()).as_posix() for file in files]
-        return frames_of(video)
+        folder = self._folder(video) if isinstance(video, str) else None
+        if folder is None:
+            return frames_of(video)
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _IMAGES)
+        return [file.relative_to(self._root.resolve()).as_posix() for file in files]
+
+    def _folder(self, name: str) -> Path | None:
+        try:
+            folder = (self._root / name).resolve()
+            return folder if folder.is_relative_to(self._root.resolve()) and folder.is_dir() else None
+        except (OSError, ValueError):
+            return None
 
 
 def _kind(kind: str) -> Hash:
