@@ -77,7 +77,16 @@ def test_what_is_transparent_lies_on_black(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [None, "no image at all", "../outside.png", "https://example.invalid/a.png", recorded(b"\x89PNG broken"), 3, {}, []],
+    [
+        None,
+        "no image at all",
+        "../outside.png",
+        "https://example.invalid/a.png",
+        recorded(b"\x89PNG broken"),
+        3,
+        {},
+        [],
+    ],
 )
 @pytest.mark.parametrize("source", ["image_pixels", "image_hash", "video_hash"])
 def test_an_answer_that_is_no_image_is_a_state(tmp_path: Path, source: str, answer: Any) -> None:

@@ -60,9 +60,7 @@ def test_noise_is_that_of_the_formula() -> None:
     for _ in range(300):
         clean, noise = random.normal(size=50), random.normal(size=50) * 0.1
         sound, reference = read_wav(wav(0.2 * (clean + noise), width=4)), read_wav(wav(0.2 * clean, width=4))
-        wanted = 20 * np.log10(
-            np.linalg.norm(reference.samples) / np.linalg.norm(sound.samples - reference.samples)
-        )
+        wanted = 20 * np.log10(np.linalg.norm(reference.samples) / np.linalg.norm(sound.samples - reference.samples))
         assert signal_to_noise(sound, reference) == pytest.approx(wanted, abs=1e-9)
 
 
@@ -81,7 +79,9 @@ def test_a_sound_is_judged(tmp_path: Path) -> None:
     assert silent["audio_level_apart"].state == "abstained"
 
 
-@pytest.mark.parametrize("answer", [None, 3, "gone.wav", "../x.wav", recorded(b"RIFF"), recorded(b""), recorded(wav(TONE)[:20])])
+@pytest.mark.parametrize(
+    "answer", [None, 3, "gone.wav", "../x.wav", recorded(b"RIFF"), recorded(b""), recorded(wav(TONE)[:20])]
+)
 def test_an_answer_that_is_no_sound_is_a_state(tmp_path: Path, answer: Any) -> None:
     audio = load(tmp_path, "audio")
     assert {score.state for score in scores(audio, answer, recorded(wav(TONE))).values()} == {"unparsable"}

@@ -77,4 +77,6 @@ def test_without_wordnet_auto_takes_words_and_stems() -> None:
     with pytest.raises(ConfigError, match="WordNet"):
         Meteor(synonyms=True)
     assert Meteor(synonyms="auto").wordnet is None
-    assert Meteor(synonyms="auto").score("the cats sat", ["the cat sat"]) == Meteor().score("the cats sat", ["the cat sat"])
+    assert Meteor(synonyms="auto").score("the cats sat", ["the cat sat"]) == Meteor().score(
+        "the cats sat", ["the cat sat"]
+    )

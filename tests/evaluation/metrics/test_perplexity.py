@@ -18,7 +18,10 @@ from pilothouse.evaluation.types import ScoredRow
 random = np.random.default_rng(5)
 ROWS = [random.dirichlet(np.full(7, 0.4), size=int(random.integers(1, 40))) for _ in range(320)]
 CHOSEN = [[int(random.choice(7, p=row)) for row in rows] for rows in ROWS]
-TOLD = [[math.log(max(row[at], 1e-300)) for row, at in zip(rows, places, strict=True)] for rows, places in zip(ROWS, CHOSEN, strict=True)]
+TOLD = [
+    [math.log(max(row[at], 1e-300)) for row, at in zip(rows, places, strict=True)]
+    for rows, places in zip(ROWS, CHOSEN, strict=True)
+]
 
 
 def figures(told: list[Any]) -> dict[str, Any]:
@@ -60,7 +63,9 @@ def test_forms(told: Any, expected: list[float | None]) -> None:
     assert token_logprobs(told) == expected
 
 
-@pytest.mark.parametrize("told", [None, "-1", 3, [0.5], ["x"], [True], [math.nan], [{"token": 1, "logprob": "x"}], {"a": 1}])
+@pytest.mark.parametrize(
+    "told", [None, "-1", 3, [0.5], ["x"], [True], [math.nan], [{"token": 1, "logprob": "x"}], {"a": 1}]
+)
 def test_what_is_no_log_probability_is_refused(told: Any) -> None:
     with pytest.raises(DataError):
         token_logprobs(told)

@@ -87,3 +87,22 @@ def test_json_values_are_not_pythons() -> None:
 )
 def test_forms_of_a_call(given_: Any, expected: Call | None) -> None:
     assert parse_call(given_) == expected
+
+
+def test_numbers_may_differ_within_a_tolerance() -> None:
+    near, far = call("a", x=1.0004, y=[{"k": 100}]), call("a", x=1.01, y=[{"k": 100}])
+    wanted = call("a", x=1, y=[{"k": 100.05}])
+    assert agree(near, wanted, "equal", 0.001)
+    assert agree(near, wanted, "contain", 0.001)
+    assert not agree(near, wanted, "equal")
+    assert not agree(far, wanted, "equal", 0.001)
+    assert not agree(call("a", x=True), call("a", x=1), "equal", 0.5)
+    found = trajectory([near, far], [wanted, wanted], tolerance=0.001)
+    assert (found.recall, found.arguments) == (0.5, 0.5)
+
+
+@given(calls, calls, st.sampled_from(["equal", "contain", "ignore"]))
+def test_no_tolerance_changes_what_is_the_same_already(made: list[Call], expected: list[Call], how: Arguments) -> None:
+    strict, loose = trajectory(made, expected, how), trajectory(made, expected, how, 0.5)
+    assert (strict.exact, strict.in_order, strict.any_order) <= (loose.exact, loose.in_order, loose.any_order)
+    assert strict.f1 <= loose.f1

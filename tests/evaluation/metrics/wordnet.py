@@ -33,7 +33,12 @@ SYNSETS = {
     "adv": [["now", "today"], ["please", "kindly"], ["soon", "shortly"]],
 }
 TYPES = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
-LEXNAMES = {"adj": (0, "adj.all", 3), "adv": (1, "adv.all", 4), "noun": (2, "noun.Tops", 1), "verb": (3, "verb.body", 2)}
+LEXNAMES = {
+    "adj": (0, "adj.all", 3),
+    "adv": (1, "adv.all", 4),
+    "noun": (2, "noun.Tops", 1),
+    "verb": (3, "verb.body", 2),
+}
 
 
 def write(folder: Path) -> None:
