@@ -32,10 +32,10 @@ def version(source: str, *names: str) -> str:
 def test_the_version_follows_the_names_under_which_a_row_is_shown() -> None:
     found = [
         version("judge"), version("judge", "answer"), version("judge", "reply"), version("judge", "answer", "context"),
-        version("judge", "context", "answer"),
     ]  # fmt: skip
-    assert len(set(found)) == 5
-    assert version("judge", "answer") == found[1]
+    assert len(set(found)) == 4
+    # A record of an experiment keeps its mapping sorted.
+    assert version("judge", "context", "answer") == found[3]
 
 
 def test_of_a_comparison_what_is_shown_beside_the_answers_counts() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import combinations, permutations
+from operator import eq
+from random import Random
 from typing import Any
 
 import pytest
@@ -106,3 +108,19 @@ def test_no_tolerance_changes_what_is_the_same_already(made: list[Call], expecte
     strict, loose = trajectory(made, expected, how), trajectory(made, expected, how, 0.5)
     assert (strict.exact, strict.in_order, strict.any_order) <= (loose.exact, loose.in_order, loose.any_order)
     assert strict.f1 <= loose.f1
+
+
+def test_every_figure_is_that_of_trying_all_assignments() -> None:
+    random = Random(4)
+    for _ in range(320):
+        made, expected = (
+            [call(random.choice("abc"), x=random.choice([1, 2])) for _ in range(random.randint(0, 4))] for _ in range(2)
+        )
+        found = trajectory(made, expected)
+        padded = [*made, *[call("none")] * max(0, len(expected) - len(made))]
+        best = max(sum(map(eq, order, expected)) for order in permutations(padded))
+        assert found.exact == (made == expected)
+        assert found.in_order == any(list(part) == expected for part in combinations(made, len(expected)))
+        assert (found.any_order, found.no_extra) == (best == len(expected), best == len(made))
+        assert found.precision == (pytest.approx(best / len(made), abs=1e-9) if made else None)
+        assert found.recall == (pytest.approx(best / len(expected), abs=1e-9) if expected else None)

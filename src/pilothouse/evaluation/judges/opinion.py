@@ -20,7 +20,7 @@ class ModelJudge(Protocol):
     version: str
 
     def shown(self, names: Iterable[str]) -> None:
-        """Take note of the arguments that rows will have, in their order."""
+        """Take note of the arguments that rows will have."""
         ...
 
 
@@ -51,7 +51,7 @@ class Opinion:
         self._asked = asked
 
     def shown(self, names: Iterable[str]) -> None:
-        """Take note of the arguments that rows will have, in their order: here they change nothing."""
+        """Take note of the arguments that rows will have: here they change nothing."""
 
     def unanswered(self, arguments: Mapping[str, Any]) -> Score:
         """Return nothing but the name: a row that failed has nothing to be asked about."""
