@@ -83,9 +83,8 @@ class PromptJudge(Opinion):
 def version_of(panel: Panel, rubric: Rubric, names: Iterable[str] = ()) -> str:
     """Return the digest of all that decides verdicts: the words that are sent, the models, and how they are asked.
 
-    The names of a row's parts are words that are sent; their order is left aside, a record of an experiment does not keep
-    it. What a connection is called and how long an answer may take
-    decide nothing.
+    The names of a row's parts are words that are sent; their order is left aside, which the record of an experiment
+    does not keep. What a connection is called and how long an answer may take decide nothing.
     """
     asked = messages(rubric, dict.fromkeys(sorted(names) or ["material"], "..."))
     return digest([panel.identity, to_builtins(asked), rubric.schema()])

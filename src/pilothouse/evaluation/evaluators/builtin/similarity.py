@@ -64,10 +64,16 @@ class TokenSimilarity:
                 kind="mean",
                 # A rescaled score falls below 0 where texts are less alike than unrelated ones.
                 worst=0.0,
-                bounds=(0.0, 1.0) if self._baseline is None else None,
+                bounds=(self._lowest(name), 1.0),
             )
             for name in ("f1", "precision", "recall")
         )
+
+    def _lowest(self, name: str) -> float:
+        """Return what texts of opposite vectors score."""
+        opposite = Match(precision=-1.0, recall=-1.0, f1=-1.0)
+        lowest = opposite if self._baseline is None else opposite.rescaled(self._baseline)
+        return float(asdict(lowest)[name])
 
     def __call__(self, prediction: Any, truth: Any) -> list[Score]:
         """Judge one row."""
