@@ -21,7 +21,12 @@ accuracy, precision, recall, F1     sklearn.metrics.precision_recall_fscore_supp
 confusion matrix, log loss          sklearn.metrics.confusion_matrix, log_loss
 BLEU, chrF, TER                     sacrebleu's corpus_score and sentence_score
 ROUGE                               rouge-score
-METEOR                              NLTK's own stages put together
+METEOR                              NLTK's own stages put together; NLTK itself where there are synonyms
+token similarity                    bert-score's formula in NumPy (1e-6)
+cross-entropy, perplexity           NumPy over all tokens, sklearn.metrics.log_loss
+Matthews' correlation, Brier        sklearn.metrics.matthews_corrcoef, brier_score_loss
+SSIM, PSNR; hashes of images        scikit-image; ImageHash (their figures are kept in a file)
+WAV samples                         scipy.io.wavfile
 word and character error rate       jiwer
 precision@k ... nDCG, MAP, MRR      trec_eval (pytrec-eval)
 kappa                               sklearn.metrics.cohen_kappa_score

@@ -18,7 +18,7 @@ from pilothouse.evaluation.calibration.wording import words
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.evaluators.flow import OpenFlow, flow_opener
 from pilothouse.evaluation.evaluators.loading import load_evaluator
-from pilothouse.evaluation.judges.judge import ModelJudge
+from pilothouse.evaluation.judges.opinion import ModelJudge
 from pilothouse.evaluation.session import EvaluationSession
 from pilothouse.evaluation.types import EvaluationResult, EvaluationRow, EvaluatorSpec, ScoredRow
 from pilothouse.flows.nodes.work import ModelLookup
@@ -59,10 +59,16 @@ class EvaluationService:
             NotFound, ConfigError, FlowError, UserCodeError: see `load_evaluator`.
         """
         evaluator = load_evaluator(spec, self._root, self._open_flow, self._models)
-        if isinstance(evaluator, ModelJudge):
-            evaluator.calibration = words(self.calibration(evaluator))
+        names = tuple(arguments or ())
         if arguments is not None:
-            evaluator.parameters.check(arguments, evaluator.name, spec.where)
+            evaluator.parameters.check(names, evaluator.name, spec.where)
+        return self.shown(evaluator, names)
+
+    def shown(self, evaluator: Evaluator, names: Iterable[str]) -> Evaluator:
+        """Return an evaluator that knows the arguments of its rows: a judge's version depends on them."""
+        if isinstance(evaluator, ModelJudge):
+            evaluator.shown(names)
+            evaluator.calibration = words(self.calibration(evaluator))
         return evaluator
 
     def calibration(self, evaluator: Evaluator) -> Calibration | None:

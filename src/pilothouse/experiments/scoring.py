@@ -177,13 +177,15 @@ def _cluster(data: Mapping[str, Any], column: str | None) -> str | None:
 
 
 def row_facts(row: RunRow, first: FirstTimes) -> Mapping[str, Any]:
-    """Return what is known of the row itself, for evaluators of time and tokens."""
+    """Return what is known of the row itself, for evaluators of time, tokens and cost."""
     usage = row.usage + row.cached_usage
     called = any(node.model is not None for node in row.nodes)
+    costs = [float(cost) for cost in (row.cost, row.cached_cost) if cost is not None]
     return {
         "duration": duration_of(row, first),
         "input_tokens": usage.input_tokens if called else None,
         "output_tokens": usage.output_tokens if called else None,
+        "cost": sum(costs) if costs and not row.unpriced else None,
         "cached": row.cached,
     }
 

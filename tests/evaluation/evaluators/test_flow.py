@@ -152,6 +152,7 @@ class Scripted:
         self.aggregation = aggregation
         self.aggregated: list[int] = []
         self.open = 0
+        self.slots: int | None = None
 
     async def run_line(self, inputs: Mapping[str, Any], *, line_number: int = 0) -> LineResult:
         assert self.open == 1
@@ -224,3 +225,25 @@ def test_users_share_one_runner() -> None:
 
     asyncio.run(run())
     assert runner.open == 0
+
+
+def test_no_more_lines_run_at_once_than_the_flows_models_serve() -> None:
+    class Counting(Scripted):
+        running = most = 0
+
+        async def run_line(self, inputs: Mapping[str, Any], *, line_number: int = 0) -> LineResult:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            await asyncio.sleep(0)
+            self.running -= 1
+            return self.lines[0]
+
+    async def run(slots: int | None) -> int:
+        runner = Counting({0: LineResult(status="completed")}, AggregationResult())
+        runner.slots = slots
+        evaluator = FlowEvaluator("judge", Flow(name="judge", path=Path("x")), lambda: runner, "v1")
+        async with evaluator:
+            await asyncio.gather(*(evaluator.judge({}, number) for number in range(9)))
+        return runner.most
+
+    assert [asyncio.run(run(slots)) for slots in (2, None)] == [2, 9]

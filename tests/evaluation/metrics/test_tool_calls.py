@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import combinations, permutations
+from operator import eq
+from random import Random
 from typing import Any
 
 import pytest
@@ -87,3 +89,38 @@ def test_json_values_are_not_pythons() -> None:
 )
 def test_forms_of_a_call(given_: Any, expected: Call | None) -> None:
     assert parse_call(given_) == expected
+
+
+def test_numbers_may_differ_within_a_tolerance() -> None:
+    near, far = call("a", x=1.0004, y=[{"k": 100}]), call("a", x=1.01, y=[{"k": 100}])
+    wanted = call("a", x=1, y=[{"k": 100.05}])
+    assert agree(near, wanted, "equal", 0.001)
+    assert agree(near, wanted, "contain", 0.001)
+    assert not agree(near, wanted, "equal")
+    assert not agree(far, wanted, "equal", 0.001)
+    assert not agree(call("a", x=True), call("a", x=1), "equal", 0.5)
+    found = trajectory([near, far], [wanted, wanted], tolerance=0.001)
+    assert (found.recall, found.arguments) == (0.5, 0.5)
+
+
+@given(calls, calls, st.sampled_from(["equal", "contain", "ignore"]))
+def test_no_tolerance_changes_what_is_the_same_already(made: list[Call], expected: list[Call], how: Arguments) -> None:
+    strict, loose = trajectory(made, expected, how), trajectory(made, expected, how, 0.5)
+    assert (strict.exact, strict.in_order, strict.any_order) <= (loose.exact, loose.in_order, loose.any_order)
+    assert strict.f1 <= loose.f1
+
+
+def test_every_figure_is_that_of_trying_all_assignments() -> None:
+    random = Random(4)
+    for _ in range(320):
+        made, expected = (
+            [call(random.choice("abc"), x=random.choice([1, 2])) for _ in range(random.randint(0, 4))] for _ in range(2)
+        )
+        found = trajectory(made, expected)
+        padded = [*made, *[call("none")] * max(0, len(expected) - len(made))]
+        best = max(sum(map(eq, order, expected)) for order in permutations(padded))
+        assert found.exact == (made == expected)
+        assert found.in_order == any(list(part) == expected for part in combinations(made, len(expected)))
+        assert (found.any_order, found.no_extra) == (best == len(expected), best == len(made))
+        assert found.precision == (pytest.approx(best / len(made), abs=1e-9) if made else None)
+        assert found.recall == (pytest.approx(best / len(expected), abs=1e-9) if expected else None)

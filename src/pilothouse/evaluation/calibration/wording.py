@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pilothouse.evaluation.calibration.types import Calibration, Share
-from pilothouse.evaluation.judges.judge import UNCALIBRATED
+from pilothouse.evaluation.judges.opinion import UNCALIBRATED
 from pilothouse.evaluation.types import Interval
 
 

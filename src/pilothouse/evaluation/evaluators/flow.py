@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,11 @@ from pilothouse.flows.types import Flow
 class FlowLines(Protocol):
     """What is asked of a flow's runner."""
 
+    @property
+    def slots(self) -> int | None:
+        """Lines that its models serve at once; None where they do not say."""
+        ...
+
     async def run_line(self, inputs: Mapping[str, Any], *, line_number: int = 0) -> LineResult:
         """Run one line; failures are in the result."""
         ...
@@ -39,6 +45,8 @@ class FlowLines(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> object: ...
 
+
+_MOST_AT_ONCE = 1024
 
 OpenFlow = Callable[[Path, Mapping[str, Any]], tuple[Flow, "OpenLines"]]
 """Loads a flow with ``variants`` and ``connections`` of the evaluator's options."""
@@ -77,10 +85,12 @@ class FlowEvaluator:
         self._open_lines = open_lines
         self._users = 0
         self._runner: FlowLines | None = None
+        self._gate = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
         """Run the flow over one row."""
-        line = await self._lines.run_line(arguments, line_number=number)
+        async with self._gate:
+            line = await self._lines.run_line(arguments, line_number=number)
         if line.status == "failed":
             error = line.error or ErrorInfo(type="FlowError", message="the evaluator's flow failed")
             return Judged(scores=(Score(name=self.name, state="error", error=error),), completed=False)
@@ -104,6 +114,8 @@ class FlowEvaluator:
     async def __aenter__(self) -> Self:
         if self._runner is None:
             self._runner = await self._open_lines().__aenter__()
+            # No more lines at once than its models serve: what a call may take is not spent in a queue.
+            self._gate = asyncio.Semaphore(self._runner.slots or _MOST_AT_ONCE)
         self._users += 1
         return self
 

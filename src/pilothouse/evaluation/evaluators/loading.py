@@ -12,7 +12,7 @@ from pilothouse.core import plugins
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import ConfigError, NotFound, UserError, nearest_hint
 from pilothouse.evaluation.evaluators.calls import CallableEvaluator, parameters_of
-from pilothouse.evaluation.evaluators.evaluator import Evaluator
+from pilothouse.evaluation.evaluators.evaluator import Evaluator, Parameters
 from pilothouse.evaluation.evaluators.flow import FlowEvaluator, OpenFlow
 from pilothouse.evaluation.evaluators.sources import digest_of_source
 from pilothouse.evaluation.types import EvaluatorSpec
@@ -31,7 +31,8 @@ def load_evaluator(
     """Return the evaluator that ``spec`` asks for.
 
     ``file.py:Name`` is Python; a name is a built-in (``./name`` is a path); any other existing path is a flow. A
-    built-in that asks models has ``from_spec(spec, models)``.
+    built-in that asks models has ``from_spec(spec, models, root)``; one that reads files of the project is a class with
+    ``located = True`` and takes ``root``.
 
     Raises:
         NotFound: when there is no such built-in, file, name in the file, or flow.
@@ -47,9 +48,10 @@ def load_evaluator(
         _refuse_namesake(spec, root)
         target = plugins.load(GROUP, spec.source)
         if hasattr(target, "from_spec"):
-            return _of_models(spec, target, models)
+            return _of_models(spec, target, models, root)
         source = inspect.getsourcefile(target)
-        return _from_python(spec, target, Path(source) if source else None)
+        given = {"root": root} if getattr(target, "located", False) else {}
+        return _from_python(spec, target, Path(source) if source else None, given)
     if (root / spec.source).exists() and not spec.source.endswith(".py"):
         return _from_flow(spec, root / spec.source, open_flow)
     raise NotFound(
@@ -76,11 +78,11 @@ def _refuse_namesake(spec: EvaluatorSpec, root: Path) -> None:
     )
 
 
-def _of_models(spec: EvaluatorSpec, target: Any, models: ModelLookup | None) -> Evaluator:
+def _of_models(spec: EvaluatorSpec, target: Any, models: ModelLookup | None, root: Path) -> Evaluator:
     """Return an evaluator that asks models: it is built with the way to them."""
-    if models is None:
+    if models is None and not getattr(target, "without_models", False):
         raise ConfigError(f"the evaluator '{spec.name}' asks models, but no models are at hand here", where=spec.where)
-    evaluator: Evaluator = target.from_spec(spec, models)
+    evaluator: Evaluator = target.from_spec(spec, models, root)
     return evaluator
 
 
@@ -105,26 +107,34 @@ def _named(module: ModuleType, symbol: str, path: Path, spec: EvaluatorSpec) -> 
     )
 
 
-def _from_python(spec: EvaluatorSpec, target: Any, source: Path | None) -> Evaluator:
+def _from_python(
+    spec: EvaluatorSpec, target: Any, source: Path | None, given: Mapping[str, Any] | None = None
+) -> Evaluator:
     content = digest_of_source(source) if source is not None else repr(target)
-    version = digest({"source": content, "name": getattr(target, "__qualname__", ""), "options": spec.options})
+    told = {"source": content, "name": getattr(target, "__qualname__", ""), "options": spec.options}
     if inspect.isclass(target):
-        target = _built(spec, target)
+        target = _built(spec, target, given or {})
+        # What an evaluator reads from files decides its scores as its options do.
+        told |= {"identity": target.identity} if given is not None and hasattr(target, "identity") else {}
     elif spec.options:
         raise ConfigError(
             f"the evaluator '{spec.name}' is a function and takes no options; {', '.join(spec.options)} given",
             where=spec.where,
             fix="make it a class with __init__ and __call__, or map constants as arguments",
         )
-    return CallableEvaluator(spec.name, target, version, spec.better)
+    return CallableEvaluator(spec.name, target, digest(told), spec.better)
 
 
-def _built(spec: EvaluatorSpec, target: type) -> Any:
+def _built(spec: EvaluatorSpec, target: type, given: Mapping[str, Any]) -> Any:
     if "__call__" not in dir(target):
         raise ConfigError(f"the class '{target.__name__}' has no __call__", where=spec.where)
-    parameters_of(target, spec.name).check(spec.options, spec.name, spec.where)
+    known = parameters_of(target, spec.name)
+    options = Parameters(
+        required=tuple(name for name in known.required if name not in given), optional=known.optional, open=known.open
+    )
+    options.check(spec.options, spec.name, spec.where)
     try:
-        return target(**spec.options)
+        return target(**given, **spec.options)
     except ConfigError as error:
         raise ConfigError(error.message, where=spec.where, expected=error.expected, fix=error.fix) from error
     except (Exception, SystemExit) as error:

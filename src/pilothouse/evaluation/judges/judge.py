@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 from msgspec import to_builtins
 
 from pilothouse.core.canonical import digest
-from pilothouse.core.errors import ConfigError
-from pilothouse.evaluation.evaluators.evaluator import Aggregated, Judged, Parameters
+from pilothouse.core.errors import ConfigError, DataError
+from pilothouse.evaluation.evaluators.evaluator import Judged, Parameters
+from pilothouse.evaluation.judges.opinion import ModelJudge, Opinion
 from pilothouse.evaluation.judges.options import at, judge_options
 from pilothouse.evaluation.judges.panel import Panel, agreed
 from pilothouse.evaluation.judges.prompt import messages
 from pilothouse.evaluation.judges.reply import Reply
 from pilothouse.evaluation.judges.rubric import Rubric
+from pilothouse.evaluation.media.loading import Loader
 from pilothouse.evaluation.types import Direction, EvaluatorSpec, Metric, Score
+from pilothouse.flows.nodes.faults import own_fault
 from pilothouse.flows.nodes.work import ModelLookup
 from pilothouse.flows.results import ErrorInfo
-
-UNCALIBRATED = "uncalibrated"
-"""What a judge says of itself until its verdicts were compared with people's."""
-
-
-@runtime_checkable
-class ModelJudge(Protocol):
-    """An evaluator that is a model's opinion: it says how far that was compared with people's."""
-
-    calibration: str
-    version: str
 
 
 @runtime_checkable
@@ -38,26 +31,24 @@ class RubricJudge(ModelJudge, Protocol):
     rubric: Rubric
 
 
-class PromptJudge:
+class PromptJudge(Opinion):
     """A rubric over rows. Every argument that the experiment maps is shown to the judge under its name.
 
     The score is the verdict: a boolean, or a level. Its evidence are all answers with their reasons.
     """
 
-    def __init__(self, name: str, rubric: Rubric, panel: Panel, version: str, better: Direction = "higher") -> None:
-        self.name = name
-        self.version = version
+    def __init__(self, name: str, rubric: Rubric, panel: Panel, loader: Loader, better: Direction = "higher") -> None:
+        super().__init__(name, version_of(panel, rubric), panel)
         self.better: Direction | dict[str, Direction] = better
         self.parameters = Parameters(open=True)
         self.metrics = (_metric(name, rubric, better),)
-        self.aggregates = False
-        self.calibration = UNCALIBRATED
         self.rubric = rubric
         self.calls_per_row = panel.calls
         self._panel = panel
+        self._loader = loader
 
     @classmethod
-    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup) -> Self:
+    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup, root: Path) -> Self:
         """Return the judge that an experiment asks for.
 
         Raises:
@@ -71,39 +62,40 @@ class PromptJudge:
                 raise ConfigError("a judge of single answers is not pairwise", fix="name the evaluator `pairwise`")
             panel = options.seat(rubric, models)
         better = spec.better if isinstance(spec.better, str) else spec.better.get(spec.name, "higher")
-        return cls(spec.name, rubric, panel, version_of(panel, rubric), better)
+        return cls(spec.name, rubric, panel, options.loader(root), better)
+
+    def shown(self, names: Iterable[str]) -> None:
+        """Take the names under which rows are shown into the version."""
+        self.version = version_of(self._panel, self.rubric, names)
 
     async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
         """Ask about one row."""
-        replies = await self._panel.ask(messages(self.rubric, arguments))
+        try:
+            row = self._loader.shown(arguments)
+        except DataError as error:
+            return unshown((self.name,), error)
+        replies = await self._panel.ask(messages(self.rubric, row.material, row.media))
         found = agreed(replies, self.rubric)
         evidence = {"answers": to_builtins(replies), "calibration": self.calibration}
         score = score_of(self.name, found, evidence)
         return Judged(scores=(score,), completed=score.state != "error")
 
-    def unanswered(self, arguments: Mapping[str, Any]) -> Score:
-        """Return nothing but the name."""
-        return Score(name=self.name)
 
-    async def aggregate(self, judged: Sequence[Judged]) -> Aggregated:
-        """Return nothing: every figure follows from the scores."""
-        return Aggregated(figures={}, faults={})
-
-    async def __aenter__(self) -> Self:
-        self._panel.open()
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        return None
-
-
-def version_of(panel: Panel, rubric: Rubric) -> str:
+def version_of(panel: Panel, rubric: Rubric, names: Iterable[str] = ()) -> str:
     """Return the digest of all that decides verdicts: the words that are sent, the models, and how they are asked.
 
-    What a connection is called and how long an answer may take decide nothing.
+    The names of a row's parts are words that are sent; their order is left aside, which the record of an experiment
+    does not keep. What a connection is called and how long an answer may take decide nothing.
     """
-    asked = messages(rubric, {"material": "..."})
+    asked = messages(rubric, dict.fromkeys(sorted(names) or ["material"], "..."))
     return digest([panel.identity, to_builtins(asked), rubric.schema()])
+
+
+def unshown(names: Iterable[str], error: DataError) -> Judged:
+    """Return the scores of a row that cannot be shown to a judge."""
+    fault = own_fault(error)
+    scores = tuple(Score(name=name, state="error", error=fault) for name in names)
+    return Judged(scores=scores, completed=False)
 
 
 def score_of(name: str, reply: Reply, evidence: Any) -> Score:

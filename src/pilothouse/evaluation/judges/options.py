@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
@@ -13,6 +14,8 @@ from pilothouse.core.structs import convert
 from pilothouse.evaluation.judges.panel import Panel
 from pilothouse.evaluation.judges.rubric import Example, Kind, Rubric
 from pilothouse.evaluation.judges.seats import Asking, Seat, Seats
+from pilothouse.evaluation.media.loading import MOST_BYTES, Loader
+from pilothouse.evaluation.media.loading import Kind as MediaKind
 from pilothouse.flows.nodes.work import ModelLookup
 
 
@@ -32,6 +35,9 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         temperature: Of all judges.
         max_tokens: Of an answer, its reason included.
         timeout: Seconds an answer may take.
+        media: Arguments whose texts are files of the project or addresses -> ``image`` or ``audio``. Images and sounds
+            that a flow recorded are known without it.
+        max_media_bytes: Bytes of images and sounds that a row may hold.
     """
 
     question: str
@@ -46,12 +52,18 @@ class JudgeOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     temperature: float = 0.0
     max_tokens: int = 512
     timeout: float = 120.0
+    media: dict[str, MediaKind] = field(default_factory=dict)
+    max_media_bytes: int = MOST_BYTES
 
     def rubric(self) -> Rubric:
         """Return what is asked."""
         return Rubric(
             question=self.question, kind=self.kind, levels=self.levels, guidance=self.guidance, examples=self.examples
         )
+
+    def loader(self, root: Path) -> Loader:
+        """Return what finds images and sounds in rows."""
+        return Loader(root, self.media, self.max_media_bytes)
 
     def seat(self, rubric: Rubric, models: ModelLookup) -> Panel:
         """Return the judges."""

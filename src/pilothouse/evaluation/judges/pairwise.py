@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from pilothouse.core.errors import ConfigError
-from pilothouse.evaluation.evaluators.evaluator import Aggregated, Judged, Parameters
-from pilothouse.evaluation.judges.judge import UNCALIBRATED, score_of, version_of
+from pilothouse.core.errors import ConfigError, DataError
+from pilothouse.evaluation.evaluators.evaluator import Judged, Parameters
+from pilothouse.evaluation.judges.judge import score_of, unshown, version_of
+from pilothouse.evaluation.judges.opinion import Opinion
 from pilothouse.evaluation.judges.options import JudgeOptions, at, judge_options
 from pilothouse.evaluation.judges.panel import Panel, agreed
 from pilothouse.evaluation.judges.prompt import messages
 from pilothouse.evaluation.judges.reply import Reply
 from pilothouse.evaluation.judges.rubric import Rubric
+from pilothouse.evaluation.media.loading import Loader
 from pilothouse.evaluation.types import Direction, EvaluatorSpec, Metric, Score
 from pilothouse.flows.nodes.work import ModelLookup
 
 
-class PairwiseJudge:
+class PairwiseJudge(Opinion):
     """A candidate's answer against a baseline's. Verdicts that change with the order of the two are a tie.
 
     Scores: ``<name>`` is 1 where the candidate wins, 0 where the baseline does, 0.5 for a tie; the mean is a win rate.
@@ -29,23 +32,21 @@ class PairwiseJudge:
     """
 
     parameters = Parameters(required=("candidate", "baseline"), open=True)
-    aggregates = False
 
-    def __init__(self, name: str, rubric: Rubric, panel: Panel, version: str) -> None:
-        self.name = name
-        self.version = version
+    def __init__(self, name: str, rubric: Rubric, panel: Panel, loader: Loader) -> None:
+        super().__init__(name, version_of(panel, rubric), panel)
         self.better: Direction | dict[str, Direction] = {name: "higher", f"{name}_flipped": "lower"}
         self.metrics = (
             Metric(name=name, score=name, kind="mean", worst=0.0, bounds=(0.0, 1.0)),
             Metric(name=f"{name}_flipped", score=f"{name}_flipped", kind="rate", better="lower", bounds=(0.0, 1.0)),
         )
-        self.calibration = UNCALIBRATED
         self.rubric = rubric
         self.calls_per_row = 2 * panel.calls
         self._panel = panel
+        self._loader = loader
 
     @classmethod
-    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup) -> Self:
+    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup, root: Path) -> Self:
         """Return the judge that an experiment asks for.
 
         Raises:
@@ -56,15 +57,26 @@ class PairwiseJudge:
             options = judge_options(spec.options, spec.where)
             rubric = _rubric(options)
             panel = options.seat(rubric, models)
-        return cls(spec.name, rubric, panel, version_of(panel, rubric))
+        return cls(spec.name, rubric, panel, options.loader(root))
+
+    def shown(self, names: Iterable[str]) -> None:
+        """Take the names of what is shown beside the two answers into the version."""
+        beside = [name for name in names if name not in self.parameters.required]
+        self.version = version_of(self._panel, self.rubric, [*beside, "answer_1", "answer_2"])
 
     async def judge(self, arguments: Mapping[str, Any], number: int) -> Judged:
         """Ask about one row, in both orders."""
-        given = dict(arguments)
-        candidate, baseline = given.pop("candidate"), given.pop("baseline")
+        try:
+            given = self._loader.loaded(arguments)
+            candidate, baseline = given.pop("candidate"), given.pop("baseline")
+            rows = [
+                self._loader.shown({**given, "answer_1": first, "answer_2": second})
+                for first, second in ((candidate, baseline), (baseline, candidate))
+            ]
+        except DataError as error:
+            return unshown((self.name, f"{self.name}_flipped"), error)
         ahead, behind = await asyncio.gather(
-            self._panel.ask(messages(self.rubric, {**given, "answer_1": candidate, "answer_2": baseline})),
-            self._panel.ask(messages(self.rubric, {**given, "answer_1": baseline, "answer_2": candidate})),
+            *(self._panel.ask(messages(self.rubric, row.material, row.media)) for row in rows)
         )
         first, second = agreed(ahead, self.rubric), agreed(behind, self.rubric)
         evidence = {
@@ -87,21 +99,6 @@ class PairwiseJudge:
             score_of(self.name, replace(first, verdict=won), evidence),
             score_of(f"{self.name}_flipped", replace(first, verdict=flipped), evidence),
         )
-
-    def unanswered(self, arguments: Mapping[str, Any]) -> Score:
-        """Return nothing but the name: a candidate that failed has lost."""
-        return Score(name=self.name)
-
-    async def aggregate(self, judged: Sequence[Judged]) -> Aggregated:
-        """Return nothing: every figure follows from the scores."""
-        return Aggregated(figures={}, faults={})
-
-    async def __aenter__(self) -> Self:
-        self._panel.open()
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        return None
 
 
 def _rubric(options: JudgeOptions) -> Rubric:

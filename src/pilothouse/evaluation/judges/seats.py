@@ -11,9 +11,11 @@ from msgspec import Struct
 from pilothouse.core.errors import ConfigError, ConnectionFault, ModelError
 from pilothouse.flows.nodes.work import ModelLookup
 from pilothouse.models.client import ModelClient
-from pilothouse.models.types import ChatRequest, Message
+from pilothouse.models.types import AudioPart, ChatRequest, ImagePart, Message
 
 _MOST_AT_ONCE = 1024
+_REFUSALS = {400, 413, 415, 422}
+_WORDS = {ImagePart: "images", AudioPart: "sounds"}
 
 
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,5 +118,14 @@ class Seats:
         except TimeoutError:
             return Answer(judge=name, error=f"no answer within {self._asking.timeout:g} s")
         except (ModelError, ConnectionFault) as error:
-            return Answer(judge=name, error=str(error))
+            return Answer(judge=name, error=f"{error}{_blindness(error, messages)}")
         return Answer(judge=f"{client.provider}/{response.model}" if response.model else name, text=response.text)
+
+
+def _blindness(error: ModelError | ConnectionFault, messages: tuple[Message, ...]) -> str:
+    """Return what to think of first when a request with images or sounds was refused for what it says."""
+    parts = [part for message in messages if not isinstance(message.content, str) for part in message.content]
+    kinds = [word for kind, word in _WORDS.items() if any(isinstance(part, kind) for part in parts)]
+    if not kinds or not isinstance(error, ModelError) or error.status not in _REFUSALS:
+        return ""
+    return f"; the row holds {' and '.join(kinds)}, which not every model takes"

@@ -90,12 +90,45 @@ def _micro(sums: FloatArray, ratio: str) -> FloatArray:
     return np.where(support > 0, _divide(hits, whole), math.nan)
 
 
+def _chance_parts(sums: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return hits, rows, and the sums over labels of predicted x true, predicted² and true²; `NONE` is a label."""
+    hits, predicted, support = np.split(sums, 3, axis=1)
+    rows = support.sum(axis=1)
+    outside = rows - predicted.sum(axis=1)
+    return (
+        hits.sum(axis=1),
+        rows,
+        (predicted * support).sum(axis=1),
+        (predicted**2).sum(axis=1) + outside**2,
+        (support**2).sum(axis=1),
+    )
+
+
+def _mcc(sums: FloatArray) -> FloatArray:
+    """Return Matthews' correlation of many classes (Gorodkin 2004); 0 where one side never varies."""
+    hits, rows, together, predicted, support = _chance_parts(sums)
+    found = _divide(hits * rows - together, np.sqrt((rows**2 - predicted) * (rows**2 - support)))
+    return np.where(rows > 0, found, math.nan)
+
+
+def _kappa(sums: FloatArray) -> FloatArray:
+    """Return Cohen's kappa; undefined where chance alone would agree always."""
+    hits, rows, together, _, _ = _chance_parts(sums)
+    return _divide(hits * rows - together, rows**2 - together, math.nan)
+
+
+_BEYOND_CHANCE = {"mcc": _mcc, "kappa": _kappa}
+BEYOND_CHANCE = tuple(_BEYOND_CHANCE)
+"""Statistics that are 0 for a guess."""
+
 _AVERAGES = {"macro": _macro, "weighted": _weighted, "micro": _micro}
 AVERAGES = tuple(f"{average}_{ratio}" for average in _AVERAGES for ratio in ("f1", "precision", "recall"))
 
 
 def statistic(name: str) -> Statistic:
-    """Return a statistic over column sums of `features`: ``accuracy``, or one of `AVERAGES` as ``macro_f1``."""
+    """Return a statistic over column sums of `features`: ``accuracy``, one of `AVERAGES` or of `BEYOND_CHANCE`."""
+    if name in _BEYOND_CHANCE:
+        return _BEYOND_CHANCE[name]
     if name == "accuracy":
         return lambda sums: _micro(sums, "recall")
     average, _, ratio = name.partition("_")

@@ -28,5 +28,8 @@ class Edits:
         return int(self._levenshtein.distance(answer.strip(), wanted)), len(wanted)
 
     def likeness(self, answer: str, reference: str) -> float:
-        """Return 1 - distance / length of the longer text, from 0 to 1; two empty texts are alike."""
-        return float(self._levenshtein.normalized_similarity(answer, reference))
+        """Return 1 - distance / length of the longer text, from 0 to 1; two empty texts are alike.
+
+        White space around the texts is left out.
+        """
+        return float(self._levenshtein.normalized_similarity(answer.strip(), reference.strip()))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.extras import require
+
+Synonyms = bool | Literal["auto"]
 
 _WORDS: Final = re.compile(r"\w+|[^\w\s]")
 
@@ -25,23 +27,33 @@ class Meteor:
     Texts are cut into words and single signs of punctuation.
 
     Args:
-        synonyms: Also match synonyms, by the WordNet that NLTK finds (``NLTK_DATA``); nothing is downloaded.
+        synonyms: Also match synonyms, by the WordNet that NLTK finds (``NLTK_DATA``); nothing is downloaded. With
+            ``auto``: where it finds one.
+
+    Attributes:
+        wordnet: The version of the WordNet that is used; None without one.
 
     Raises:
         ConfigError: when NLTK is not installed, or WordNet is asked for and not found.
     """
 
-    def __init__(self, *, synonyms: bool = False) -> None:
+    def __init__(self, *, synonyms: Synonyms = False) -> None:
         self._nltk: Any = require("nltk.translate.meteor_score", extra="metrics", purpose="the evaluator 'meteor'")
-        self._wordnet: Any = self._nltk.wordnet if synonyms else _NoSynonyms()
-        if synonyms:
-            try:
-                self._wordnet.ensure_loaded()
-            except LookupError as error:
-                raise ConfigError(
-                    "METEOR with synonyms needs WordNet, which NLTK does not find",
-                    fix="put it where NLTK_DATA points, or leave out synonyms: true",
-                ) from error
+        self._wordnet: Any = _NoSynonyms()
+        self.wordnet: str | None = None
+        if synonyms is False:
+            return
+        found = self._nltk.wordnet
+        try:
+            found.ensure_loaded()
+        except LookupError as error:
+            if synonyms == "auto":
+                return
+            raise ConfigError(
+                "METEOR with synonyms needs WordNet, which NLTK does not find",
+                fix="put it where NLTK_DATA points, or leave out synonyms: true",
+            ) from error
+        self._wordnet, self.wordnet = found, str(found.get_version())
 
     def score(self, answer: str, references: Sequence[str]) -> float:
         """Return METEOR of an answer; 0.0 when it or every reference is empty."""

@@ -10,11 +10,18 @@ from pilothouse.evaluation.statistics.arrays import FloatArray, Statistic
 
 _BLEU_ORDERS: Final = 4
 _CHRF_BETA: Final = 2.0
+_MOST_EXPONENT: Final = 700.0
+"""Above it a double overflows; no model is that bad."""
 
 
 def ratio(sums: FloatArray) -> FloatArray:
     """Return part over whole of (m, 2) sums: a mean of (value, 1), an error rate of (errors, words)."""
     return _divide(sums[:, 0], sums[:, 1], np.nan)
+
+
+def exp_ratio(sums: FloatArray) -> FloatArray:
+    """Return e to the power of part over whole of (m, 2) sums: a perplexity of (nats, tokens)."""
+    return np.exp(np.minimum(ratio(sums), _MOST_EXPONENT))
 
 
 def percent_of_reference(sums: FloatArray) -> FloatArray:
@@ -72,6 +79,7 @@ def _divide(part: FloatArray, whole: FloatArray, undefined: FloatArray | float) 
 
 STATISTICS: Final[dict[str, Statistic]] = {
     "ratio": ratio,
+    "exp_ratio": exp_ratio,
     "ter": percent_of_reference,
     "bleu": bleu,
     "chrf": chrf,

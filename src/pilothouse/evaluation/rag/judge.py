@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from msgspec import Struct, to_builtins
@@ -10,8 +11,8 @@ from msgspec import Struct, to_builtins
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import DataError
 from pilothouse.core.structs import convert
-from pilothouse.evaluation.evaluators.evaluator import Aggregated, Judged, Parameters
-from pilothouse.evaluation.judges.judge import UNCALIBRATED
+from pilothouse.evaluation.evaluators.evaluator import Judged, Parameters
+from pilothouse.evaluation.judges.opinion import Opinion
 from pilothouse.evaluation.judges.options import at
 from pilothouse.evaluation.judges.seats import Asking, Seat, Seats
 from pilothouse.evaluation.rag.asking import messages, read, schema
@@ -45,7 +46,7 @@ class RagOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout: float = 120.0
 
 
-class RagJudge:
+class RagJudge(Opinion):
     """Question, documents and answer of a row, read by a model sentence by sentence.
 
     Scores: the figures of `pilothouse.evaluation.rag.formulas`, and ``declined``, whether the answer says that it does
@@ -54,20 +55,17 @@ class RagJudge:
     """
 
     parameters = Parameters(required=("question", "documents", "answer"))
-    aggregates = False
 
     def __init__(self, name: str, seats: Seats) -> None:
-        self.name = name
-        self.calibration = UNCALIBRATED
         asked = messages(Case(question="...", documents=(), answer=()))
-        self.version = digest([DEFINITIONS, seats.identity, to_builtins(asked), schema()])
+        super().__init__(name, digest([DEFINITIONS, seats.identity, to_builtins(asked), schema()]), seats)
         self.better: Direction | dict[str, Direction] = {**dict.fromkeys(FIGURES, "higher"), DECLINED: "lower"}
         self.metrics = (*(_metric(figure) for figure in FIGURES), _metric(DECLINED))
         self.calls_per_row = seats.calls
         self._seats = seats
 
     @classmethod
-    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup) -> Self:
+    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup, root: Path) -> Self:
         """Return the evaluator that an experiment asks for.
 
         Raises:
@@ -100,21 +98,6 @@ class RagJudge:
         scores = [figure(case, reading).score(name) for name, figure in FIGURES.items()]
         whole = self._evidence(case, reading, answer.judge)
         return Judged(scores=(*scores, Score(name=DECLINED, value=reading.declines, evidence=whole)))
-
-    def unanswered(self, arguments: Mapping[str, Any]) -> Score:
-        """Return nothing but the name."""
-        return Score(name=self.name)
-
-    async def aggregate(self, judged: Sequence[Judged]) -> Aggregated:
-        """Return nothing: every figure follows from the scores."""
-        return Aggregated(figures={}, faults={})
-
-    async def __aenter__(self) -> Self:
-        self._seats.open()
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        return None
 
     def _unjudged(self, state: State, why: str, **evidence: str) -> Judged:
         error = ErrorInfo(type="JudgeError", message=why) if state == "error" else None

@@ -52,9 +52,9 @@ class SuiteChecks:
     inline = True
 
     @classmethod
-    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup) -> Evaluator:
+    def from_spec(cls, spec: EvaluatorSpec, models: ModelLookup, root: Path) -> Evaluator:
         """Return the evaluator; its version changes with the detectors, which lie in files of their own."""
-        del models
+        del models, root
         version = digest_tree(Path(__file__).parent, lambda path: path.suffix != ".py" and path.name != "detectors")
         return CallableEvaluator(spec.name, cls(), version, "lower")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pilothouse.evaluation.judges.judge import ModelJudge
+from pilothouse.evaluation.judges.opinion import ModelJudge
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.experiments.analysis.compilation import Declared
 from pilothouse.experiments.scoring import Judge

@@ -174,6 +174,7 @@ class Preparer:
         own = {name: f"${{row.{name}}}" for name in takes if name in ROW_FACTS and name not in mapping}
         full = {**own, **mapping}
         evaluator.parameters.check(full, evaluator.name, spec.where)
+        evaluator = self._evaluation.shown(evaluator, full)
         return Judge(evaluator=evaluator, mapping=ColumnMapping.parse(full, SOURCES), written=full)
 
     def data_of(self, run: Run) -> DatasetSource | None:
@@ -252,7 +253,7 @@ class Preparer:
         return found
 
 
-ROW_FACTS = ("duration", "input_tokens", "output_tokens", "cached")
+ROW_FACTS = ("duration", "input_tokens", "output_tokens", "cost", "cached")
 
 
 def space_of(flow: Flow) -> Space:

@@ -222,7 +222,7 @@ class SuiteService:
         mapping = {name: source for name, source in offered.items() if name in takes or parameters.open}
         mapping |= dict.fromkeys(aliases[:1], offered["answer"])
         parameters.check(mapping, evaluator.name, request.evaluator.where)
-        return _judge_of(evaluator, mapping)
+        return _judge_of(self._evaluation.shown(evaluator, mapping), mapping)
 
     def _judge(self, spec: EvaluatorSpec, mapping: dict[str, Any]) -> Judge:
         return _judge_of(self._evaluation.load(spec, mapping), mapping)

@@ -1,13 +1,16 @@
-"""Labels, short answers, latency and tokens."""
+"""Labels, short answers, latency, tokens and cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from pilothouse.core.errors import ConfigError, DataError
 from pilothouse.evaluation.evaluators.builtin.arguments import label_text, light, references_of
 from pilothouse.evaluation.figures import label_metrics
+from pilothouse.evaluation.metrics.classification import BEYOND_CHANCE
 from pilothouse.evaluation.metrics.log_loss import negative_log_likelihood
 from pilothouse.evaluation.metrics.text import best_token_f1
 from pilothouse.evaluation.metrics.text import exact_match as matches
@@ -43,16 +46,23 @@ class Classification:
     Args:
         labels: The label set; without it, the labels that occur as truth.
         ignore_case: Whether upper and lower case are the same label.
+        beyond_chance: Also Matthews' correlation and Cohen's kappa, which are 0 for a guess.
     """
 
     inline = True
 
-    def __init__(self, *, labels: Sequence[str] = (), ignore_case: bool = False) -> None:
+    def __init__(self, *, labels: Sequence[str] = (), ignore_case: bool = False, beyond_chance: bool = False) -> None:
         if isinstance(labels, str) or not all(label_text(label) for label in labels):
             raise ConfigError(f"the labels of a classification are {labels!r}", expected="a list of texts")
         self.ignore_case = ignore_case
         self.labels = tuple(dict.fromkeys(text for label in labels if (text := self._label(label)) is not None))
-        self.metrics = tuple(label_metrics(labels=self.labels))
+        accuracy, *others = label_metrics(labels=self.labels)
+        more = BEYOND_CHANCE if beyond_chance else ()
+        self.metrics = (
+            accuracy,
+            *others,
+            *(replace(accuracy, name=n, kind="labels", statistic=n, worst=None, bounds=(-1.0, 1.0)) for n in more),
+        )
 
     def __call__(self, prediction: Any, truth: Any) -> Score:
         """Judge one row."""
@@ -114,3 +124,9 @@ def latency(duration: float | None) -> float | None:
 def tokens(input_tokens: int | None, output_tokens: int | None) -> int | None:
     """Return the tokens that went into and came out of the models of a row; unknown is not 0."""
     return None if input_tokens is None or output_tokens is None else input_tokens + output_tokens
+
+
+@light(Metric(name="cost", kind="mean", better="lower", unit="USD"))
+def cost(cost: float | None) -> float | None:
+    """Return the US dollars that the models of a row cost; an unknown price is not 0."""
+    return cost

@@ -11,6 +11,7 @@ from typing import Any
 from pilothouse.core.errors import ConfigError
 from pilothouse.evaluation.evaluators.builtin.arguments import answer_text, references_of
 from pilothouse.evaluation.metrics.meteor import Meteor as MeteorScorer
+from pilothouse.evaluation.metrics.meteor import Synonyms
 from pilothouse.evaluation.metrics.rouge import KINDS
 from pilothouse.evaluation.metrics.rouge import Rouge as RougeScorer
 from pilothouse.evaluation.metrics.translation import Kind, Translation
@@ -103,15 +104,20 @@ class Rouge:
 class Meteor:
     """Mean METEOR, 0 to 1: exact words and stems, and synonyms where WordNet is installed and asked for.
 
+    The figure is ``meteor`` with synonyms and ``meteor_stem`` without: the two are not comparable.
+
     Args:
-        synonyms: Match synonyms too.
+        synonyms: Match synonyms too; with ``auto``, where NLTK finds WordNet.
     """
 
     inline = True
 
-    def __init__(self, *, synonyms: bool = False) -> None:
+    def __init__(self, *, synonyms: Synonyms = False) -> None:
+        if synonyms not in (True, False, "auto"):
+            raise ConfigError(f"synonyms is {synonyms!r}", expected="true, false or auto")
         self._scorer = MeteorScorer(synonyms=synonyms)
-        name = "meteor" if synonyms else "meteor_stem"
+        self.identity = f"wordnet {self._scorer.wordnet}"
+        name = "meteor" if self._scorer.wordnet is not None else "meteor_stem"
         self.metrics = (Metric(name=name, kind="mean", worst=0.0, bounds=(0.0, 1.0)),)
 
     def __call__(self, prediction: Any, truth: Any) -> float:
