@@ -162,11 +162,11 @@ def _notes(queue: Queue, found: Agreement) -> tuple[str, ...]:
         notes.append("no item has two labels: agreement is not known")
     elif found.state == "too few":
         notes.append(f"too few: {found.same.n} items have two labels, at least {LEAST} are needed")
-    if found.alpha is not None and found.alpha < LITTLE:
+    if found.state == "ok" and found.alpha is not None and found.alpha < LITTLE:
         notes.append(f"alpha is below {LITTLE}: the question, or its guidance, is read in different ways")
     if found.alpha is None and found.same.n and queue.question.kind != "text":
         notes.append("all labels are equal: agreement beyond chance cannot be told")
     divided = found.decisions.get("divided", 0)
     if divided:
-        notes.append(f"{divided} items are divided and have no label: pilothouse review adjudicate {queue.name}")
+        notes.append(f"reviewers are divided and there is no label, items: {divided}; pilothouse review adjudicate {queue.name}")
     return tuple(notes)

@@ -99,7 +99,7 @@ class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.kind == "binary":
             return Choice(key="1", word="yes"), Choice(key="2", word="no")
         if self.kind == "pairwise":
-            better = ("answer 1 is better", "answer 2 is better", "neither is")
+            better = ("answer 1 is better", "answer 2 is better", "neither is better")
             return tuple(
                 Choice(key=key, word=word, meaning=text)
                 for key, word, text in zip("123", ("1", "2", "tie"), better, strict=True)

@@ -29,6 +29,7 @@ from pilothouse.evaluation.annotation.types import (
     Progress,
     Queue,
     QueueSpec,
+    Status,
     Task,
 )
 from pilothouse.registry.service import RegistryService
@@ -102,9 +103,13 @@ class ReviewService:
         """Return all queues, the latest first."""
         return self._store.list()
 
-    def close(self, name: str, *, reopen: bool = False) -> Queue:
-        """Close a queue, or open it again; labels stay."""
-        return self._store.set_status(self._store.find(name), "open" if reopen else "closed")
+    def set_status(self, name: str, status: Status) -> Queue:
+        """Open or close a queue; labels stay.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._store.set_status(self._store.find(name), status)
 
     # Labels
 
@@ -183,12 +188,16 @@ class ReviewService:
         Raises:
             Conflict: the queue is closed.
         """
-        own = [label for label in self._store.labels(queue) if _is_by(label, reviewer)]
+        own = self.given(queue, reviewer)
         if not own:
             return None
         last = replace(own[-1], state="withdrawn", value=None, comment="", created_at=self._clock.now())
         self._store.keep(queue, last, revises=True)
         return self.task(queue, reviewer, last.place)
+
+    def given(self, queue: Queue, reviewer: str) -> list[Label]:
+        """Return a reviewer's own answers and skips that hold, in the order they were given."""
+        return [label for label in self._store.labels(queue) if _is_by(label, reviewer)]
 
     def history(self, queue: Queue) -> list[Label]:
         """Return everything that was ever said, in the order it was."""

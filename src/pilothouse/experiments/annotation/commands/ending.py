@@ -45,5 +45,5 @@ def export(services: Services, queue: str, dataset: str, output: Path | None, na
 @click.pass_obj
 def close(services: Services, queue: str, reopen: bool) -> None:
     """Close the QUEUE: it takes no more labels, and keeps those it has."""
-    found = services.get(ReviewService).close(queue, reopen=reopen)
+    found = services.get(ReviewService).set_status(queue, "open" if reopen else "closed")
     console().print(f"{found.name} is {found.status}", markup=False)

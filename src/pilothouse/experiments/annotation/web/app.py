@@ -49,6 +49,7 @@ class ReviewApp:
             routes=[
                 Route("/", self._home, methods=["GET"]),
                 Route("/item/{place:int}", self._again, methods=["GET"]),
+                Route("/mine", self._mine, methods=["GET"]),
                 Route("/enter", self._enter, methods=["POST"]),
                 Route("/leave", self._leave, methods=["POST"]),
                 Route("/label", self._label, methods=["POST"]),
@@ -92,6 +93,16 @@ class ReviewApp:
     async def _again(self, request: Request) -> Response:
         reviewer = self._known(request)
         return await asyncio.to_thread(self._own, reviewer, request.path_params["place"])
+
+    async def _mine(self, request: Request) -> Response:
+        reviewer = self._known(request)
+        return await asyncio.to_thread(self._list, reviewer)
+
+    def _list(self, reviewer: str) -> Response:
+        queue = self._queue()
+        progress = self._service.progress(queue, reviewer)
+        own = [label for label in self._service.given(queue, reviewer) if label.state == "labelled"]
+        return self._pages.mine(own, progress, reviewer, self._doors.form_key(reviewer))
 
     async def _asset(self, request: Request) -> Response:
         return asset(request.path_params["name"]) or self._pages.message(404, "there is no such file")

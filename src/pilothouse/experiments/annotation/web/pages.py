@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,8 +14,8 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from pilothouse.evaluation.annotation.agreement import Agreement
-from pilothouse.evaluation.annotation.types import Progress, Queue, Task
-from pilothouse.experiments.annotation.wording import labels_in_words, lines, preference_lines
+from pilothouse.evaluation.annotation.types import Label, Progress, Queue, Task
+from pilothouse.experiments.annotation.wording import labels_in_words, lines, preference_lines, word_seen
 from pilothouse.experiments.reports.visible import plain, seen, shorten
 
 _FOLDER = Path(__file__).parents[1] / "page"
@@ -112,6 +112,19 @@ class Pages:
             notes=agreement.notes if agreement is not None else (),
             told=told,
         )
+
+    def mine(self, labels: Sequence[Label], progress: Progress, reviewer: str, form_key: str) -> Response:
+        """List a reviewer's own answers, the latest first."""
+        items = [
+            {
+                "number": len(labels) - back,
+                "place": label.place,
+                "said": word_seen(self._queue.question, label.value, label.first) if label.value is not None else "",
+                "comment": label.comment,
+            }
+            for back, label in enumerate(reversed(labels))
+        ]
+        return self._page("mine.html", items=items, progress=progress, reviewer=reviewer, form_key=form_key)
 
     def message(self, status: int, message: str, *, onward: bool = True) -> Response:
         """Say what is wrong."""
