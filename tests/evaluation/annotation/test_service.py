@@ -129,7 +129,8 @@ def test_a_closed_queue_takes_nothing_and_can_be_opened_again(service: ReviewSer
 
 
 def test_a_queue_is_frozen_named_once_and_its_order_follows_from_the_seed(service: ReviewService) -> None:
-    queue = service.create(spec(seed=1), items(30))
+    queue = service.create(spec(seed=1, question=LEVELS), items(30))
+    assert service.get("q") == queue
     same = service.create(spec("again", seed=1), items(30)[::-1])
     other = service.create(spec("other", seed=2), items(30))
 

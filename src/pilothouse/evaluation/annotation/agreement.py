@@ -168,5 +168,7 @@ def _notes(queue: Queue, found: Agreement) -> tuple[str, ...]:
         notes.append("all labels are equal: agreement beyond chance cannot be told")
     divided = found.decisions.get("divided", 0)
     if divided:
-        notes.append(f"reviewers are divided and there is no label, items: {divided}; pilothouse review adjudicate {queue.name}")
+        notes.append(
+            f"reviewers are divided and there is no label, items: {divided}; pilothouse review adjudicate {queue.name}"
+        )
     return tuple(notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import ConfigError, DataError
@@ -86,7 +86,7 @@ class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def version(self) -> str:
         """The digest of all that decides what a label means."""
-        return digest(self)
+        return digest(to_builtins(self, str_keys=True))
 
     @property
     def is_ordered(self) -> bool:

@@ -79,7 +79,7 @@ class ReviewService:
             id=new_id(self._clock.now()),
             spec=spec,
             items=len(ordered),
-            digest=digest([spec.question, ordered]),
+            digest=digest([spec.question.version, ordered]),
             created_by=self._actor.name,
             created_at=self._clock.now(),
         )

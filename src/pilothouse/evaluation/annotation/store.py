@@ -71,7 +71,7 @@ class ReviewStore:
         with self._database.read() as connection:
             found = connection.execute(sa.select(queues_.c.record).where(queues_.c.name == name)).scalar()
             if found is not None:
-                return msgspec.convert(found, Queue)
+                return msgspec.convert(found, Queue, str_keys=True)
             names = connection.execute(sa.select(queues_.c.name)).scalars().all()
         raise NotFound(
             f"there is no queue '{name}'",
@@ -83,7 +83,7 @@ class ReviewStore:
         """Return all queues, the latest first."""
         query = sa.select(queues_.c.record).order_by(queues_.c.created_at.desc(), queues_.c.id.desc())
         with self._database.read() as connection:
-            return [msgspec.convert(found, Queue) for found in connection.execute(query).scalars()]
+            return [msgspec.convert(found, Queue, str_keys=True) for found in connection.execute(query).scalars()]
 
     def item(self, queue: Queue, place: int) -> tuple[Item, str]:
         """Return an item and its digest.
@@ -253,5 +253,5 @@ def _refuse_settled(connection: sa.Connection, queue: Queue, label: Label) -> No
 
 
 def _values(queue: Queue) -> dict[str, Any]:
-    record = msgspec.to_builtins(queue)
+    record = msgspec.to_builtins(queue, str_keys=True)  # levels are numbers
     return {"id": queue.id, "name": queue.name, "created_at": queue.created_at, "record": record}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import to_builtins
 
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.services import Services
@@ -74,7 +75,7 @@ def create(services: Services, name: str, as_json: bool, **given: Any) -> None:
     )
     queue = services.get(QueueMaker).create(ask)
     if as_json:
-        emit_json(queue)
+        emit_json(to_builtins(queue, str_keys=True))
         return
     out = console()
     out.print(facts(queue))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from msgspec import to_builtins
 
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, table
@@ -20,7 +21,7 @@ def list_(services: Services, as_json: bool) -> None:
     service = services.get(ReviewService)
     found = [(queue, service.progress(queue)) for queue in service.list()]
     if as_json:
-        emit_json([{"queue": queue, "progress": progress} for queue, progress in found])
+        emit_json(to_builtins([{"queue": queue, "progress": progress} for queue, progress in found], str_keys=True))
         return
     if not found:
         console().print("there is no queue yet: pilothouse review create NAME makes one", markup=False)
@@ -44,7 +45,8 @@ def show(services: Services, queue: str, history: bool, as_json: bool) -> None:
     progress = service.progress(found)
     past = service.history(found) if history else []
     if as_json:
-        emit_json({"queue": found, "progress": progress, **({"history": past} if history else {})})
+        told = {"queue": found, "progress": progress, **({"history": past} if history else {})}
+        emit_json(to_builtins(told, str_keys=True))
         return
     out = console()
     out.print(facts(found, progress))

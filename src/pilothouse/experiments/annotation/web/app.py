@@ -102,7 +102,7 @@ class ReviewApp:
         queue = self._queue()
         progress = self._service.progress(queue, reviewer)
         own = [label for label in self._service.given(queue, reviewer) if label.state == "labelled"]
-        return self._pages.mine(own, progress, reviewer, self._doors.form_key(reviewer))
+        return Pages(queue).mine(own, progress, reviewer, self._doors.form_key(reviewer))
 
     async def _asset(self, request: Request) -> Response:
         return asset(request.path_params["name"]) or self._pages.message(404, "there is no such file")
@@ -114,11 +114,11 @@ class ReviewApp:
         task = self._service.take(queue, reviewer) if queue.status == "open" else None
         progress = self._service.progress(queue, reviewer)
         if task is not None:
-            return self._pages.item(task, progress, reviewer, key, problem=problem, told=told)
+            return Pages(queue).item(task, progress, reviewer, key, problem=problem, told=told)
         # Whoever still labels must not know what others came to.
         is_over = progress.labels >= progress.wanted or queue.status == "closed"
         agreement = self._service.agreement(queue) if is_over else None
-        return self._pages.done(progress, reviewer, key, agreement, told)
+        return Pages(queue).done(progress, reviewer, key, agreement, told)
 
     def _own(self, reviewer: str, place: int) -> Response:
         """Show an item again to the one who labelled it."""
@@ -127,7 +127,7 @@ class ReviewApp:
         if task.current is None:
             raise Refused(403, "you have not labelled this item")
         progress = self._service.progress(queue, reviewer)
-        return self._pages.item(task, progress, reviewer, self._doors.form_key(reviewer))
+        return Pages(queue).item(task, progress, reviewer, self._doors.form_key(reviewer))
 
     def _opinion(self, queue: Queue, reviewer: str, after: str) -> str | None:
         """Return what the judge said of the item that was labelled last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -44,19 +45,22 @@ class Shown(Struct, frozen=True, kw_only=True):
     image: str | None = None
 
 
+@cache
+def _templates() -> Environment:
+    made = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    made.filters["seen"] = seen
+    return made
+
+
 class Pages:
     """Renders the pages of one queue.
 
     Args:
-        queue: The queue.
+        queue: The queue, as it is now.
     """
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._templates = Environment(
-            loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-        self._templates.filters["seen"] = seen
 
     def enter(self, form_key: str, problem: str = "") -> Response:
         """Ask who it is."""
@@ -131,7 +135,7 @@ class Pages:
         return self._page("message.html", status, message=message, onward=onward)
 
     def _page(self, name: str, status: int = 200, **given: Any) -> Response:
-        text = self._templates.get_template(name).render(queue=self._queue, question=self._queue.question, **given)
+        text = _templates().get_template(name).render(queue=self._queue, question=self._queue.question, **given)
         return Response(text, status, HEADERS, "text/html")
 
 
