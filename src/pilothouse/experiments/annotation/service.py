@@ -184,7 +184,8 @@ class QueueMaker:
                 expected=f"kind: {asked.kind}",
                 fix="leave the question out to ask what the judge is asked, or leave out --judge",
             )
-        return question, ask.judge
+        # A judge of pairs compares with what its own mapping names, which need not be what reviewers see.
+        return question, "" if asked.kind == "pairwise" else ask.judge
 
     def _must_pass(self, ask: Ask, rows: Rows) -> Collection[str]:
         if not ask.filters.must_pass or rows.record is None or rows.arm is None:

@@ -79,7 +79,8 @@ def create(services: Services, name: str, as_json: bool, **given: Any) -> None:
         return
     out = console()
     out.print(facts(queue))
-    out.print(f"label it: pilothouse review label {queue.name}   or in a browser: pilothouse review serve {queue.name}")
+    told = f"label it: pilothouse review label {queue.name}   or in a browser: pilothouse review serve {queue.name}"
+    out.print(told, markup=False, soft_wrap=True)
 
 
 def _question(services: Services, given: dict[str, Any]) -> Question | None:
