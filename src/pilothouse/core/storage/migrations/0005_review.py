@@ -24,14 +24,14 @@ def upgrade(op: Operations) -> None:
         sa.Column("digest", sa.String, nullable=False),
         sa.Column("item", Json, nullable=False),
     )
-    item = {"columns": ["queue", "place"], "refcolumns": ["review_items.queue", "review_items.place"]}
+    own, item = ["queue", "place"], ["review_items.queue", "review_items.place"]
     op.create_table(
         "review_leases",
         sa.Column("queue", sa.String, primary_key=True),
         sa.Column("place", sa.BigInteger, primary_key=True),
         sa.Column("reviewer", sa.String, primary_key=True),
         sa.Column("expires_at", UtcDateTime, nullable=False),
-        sa.ForeignKeyConstraint(**item, ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(own, item, ondelete="CASCADE"),
     )
     op.create_table(
         "review_labels",
@@ -46,7 +46,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("comment", Json, nullable=False),
         sa.Column("first", sa.String),
         sa.Column("created_at", UtcDateTime, nullable=False),
-        sa.ForeignKeyConstraint(**item, ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(own, item, ondelete="CASCADE"),
     )
 
 
