@@ -28,6 +28,7 @@ from pilothouse.evaluation.statistics.resampling import distinct
 from pilothouse.evaluation.statistics.tests import mcnemar, paired_permutation
 from pilothouse.evaluation.types import Metric, Procedure
 
+from .annotation.pairs import preference_errs
 from .rows import MACRO_F1, MEDIAN, P95, RATE, labelled, scored
 
 _ERRORS = 3.5
@@ -264,6 +265,7 @@ SIMULATIONS = (
     Simulation("false alarms: median latency, n=60", latency_errs(60), 150, 0.0, 0.055),
     Simulation("false alarms: p95 latency, n=100", latency_errs(100, P95), 80, 0.0, 0.055),
     Simulation("false alarms: accuracy, 20 documents x 6", clusters_err(20, 6), 150, 0.0, 0.055),
+    Simulation("false alarms: blind pairs, 3 reviewers, n=40", preference_errs(40, 3), 150, 0.0, 0.05),
     Simulation("power: McNemar at its effect, n=120", mcnemar_finds(120, 0.3), 4000, 0.79, 0.81),
     Simulation("power: permutation at the t-test's effect, n=40", permutation_finds(40), 500, 0.77, 0.82),
 )

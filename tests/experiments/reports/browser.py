@@ -40,10 +40,10 @@ class Tab:
                 return message["result"]
             self.events.append(message)
 
-    async def open(self, path: Path) -> None:
+    async def open(self, page: Path | str) -> None:
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.send(f"{domain}.enable")
-        await self.send("Page.navigate", url=path.as_uri())
+        await self.send("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while await self.value("document.readyState") != "complete":
             await asyncio.sleep(0.02)
 
@@ -66,8 +66,8 @@ class Tab:
 
 
 @asynccontextmanager
-async def browse(path: Path, profile: Path) -> AsyncIterator[Tab]:
-    """Open a file in a new browser with an empty profile."""
+async def browse(page: Path | str, profile: Path) -> AsyncIterator[Tab]:
+    """Open a file, or an address, in a new browser with an empty profile."""
     assert CHROMIUM is not None
     process = await asyncio.create_subprocess_exec(
         CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank",
@@ -80,7 +80,7 @@ async def browse(path: Path, profile: Path) -> AsyncIterator[Tab]:
                 target = await answer.json()
             async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
                 tab = Tab(socket)
-                await tab.open(path)
+                await tab.open(page)
                 yield tab
     finally:
         process.kill()

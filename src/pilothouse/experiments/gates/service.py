@@ -115,7 +115,7 @@ class GateService:
             snapshot=snapshot_of(record.ref, arm),
             metrics=found.metrics,
             spent=Spent(rows=took.rows, failed=took.failed, usage=took.usage, cost=took.cost, unpriced=took.unpriced),
-            must_pass=self._marked(gate.must_pass, arm) if gate.must_pass is not None else None,
+            must_pass=self.marked(gate.must_pass, arm) if gate.must_pass is not None else None,
         )
 
     def _arm(self, record: ExperimentRecord, variant: str | None) -> ArmResult:
@@ -137,7 +137,7 @@ class GateService:
             raise NotFound(f"the experiment '{record.ref}' has no variant '{name}'", expected=nearest_hint(name, arms))
         return arms[name]
 
-    def _marked(self, rule: MustPass, arm: ArmResult) -> tuple[str, ...]:
+    def marked(self, rule: MustPass, arm: ArmResult) -> tuple[str, ...]:
         """Return the ids of the rows that have to be right: those named, and those that columns mark."""
         ids = [str(id_) for id_ in rule.ids]
         if rule.where and arm.run.data is not None:

@@ -1,4 +1,4 @@
--- schema 0004
+-- schema 0005
 CREATE TABLE registry_versions (
     kind VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
@@ -81,6 +81,49 @@ CREATE TABLE "runs" (
     archived BOOLEAN DEFAULT 0 NOT NULL,
     CONSTRAINT pk_runs PRIMARY KEY (id),
     CONSTRAINT uq_runs_name UNIQUE (name)
+);
+
+CREATE TABLE review_queues (
+    id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    created_at DATETIME NOT NULL,
+    record TEXT NOT NULL,
+    CONSTRAINT pk_review_queues PRIMARY KEY (id),
+    CONSTRAINT uq_review_queues_name UNIQUE (name)
+);
+
+CREATE TABLE review_items (
+    queue VARCHAR NOT NULL,
+    place BIGINT NOT NULL,
+    digest VARCHAR NOT NULL,
+    item TEXT NOT NULL,
+    CONSTRAINT pk_review_items PRIMARY KEY (queue, place),
+    CONSTRAINT fk_review_items_queue_review_queues FOREIGN KEY(queue) REFERENCES review_queues (id) ON DELETE CASCADE
+);
+
+CREATE TABLE review_leases (
+    queue VARCHAR NOT NULL,
+    place BIGINT NOT NULL,
+    reviewer VARCHAR NOT NULL,
+    expires_at DATETIME NOT NULL,
+    CONSTRAINT pk_review_leases PRIMARY KEY (queue, place, reviewer),
+    CONSTRAINT fk_review_leases_queue_place_review_items FOREIGN KEY(queue, place) REFERENCES review_items (queue, place) ON DELETE CASCADE
+);
+
+CREATE TABLE review_labels (
+    queue VARCHAR NOT NULL,
+    place BIGINT NOT NULL,
+    reviewer VARCHAR NOT NULL,
+    role VARCHAR NOT NULL,
+    revision BIGINT NOT NULL,
+    is_latest BOOLEAN NOT NULL,
+    state VARCHAR NOT NULL,
+    value TEXT,
+    comment TEXT NOT NULL,
+    first VARCHAR,
+    created_at DATETIME NOT NULL,
+    CONSTRAINT pk_review_labels PRIMARY KEY (queue, place, reviewer, role, revision),
+    CONSTRAINT fk_review_labels_queue_place_review_items FOREIGN KEY(queue, place) REFERENCES review_items (queue, place) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_registry_alias_changes_kind_name ON registry_alias_changes (kind, name);

@@ -1,0 +1,1 @@
+"""Labels of people: queues of frozen items, reviewers, agreement, adjudication."""

@@ -1,0 +1,1 @@
+"""A queue as pages in the browser."""
