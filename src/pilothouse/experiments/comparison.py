@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from pilothouse.evaluation.items.types import ItemReport
+from pilothouse.evaluation.slices.types import SliceReport
 from pilothouse.evaluation.types import ClassificationReport, Comparison, Estimate, Metric
 from pilothouse.experiments.types import Variant
 from pilothouse.models.types import Usage
@@ -138,6 +140,8 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
         rows: Rows of the data, repeats included.
         disagreements: Rows on which the arms' primary scores differ.
         prompts: What differs between the arms.
+        slices: The primary metric in parts of the data; None when none were asked for.
+        items: What single rows tell; None where the primary metric gives single rows no value.
         facts: Versions, digests, dates, seed: label -> value.
     """
 
@@ -157,6 +161,8 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
     rows: int
     disagreements: int = 0
     prompts: tuple[PromptDiff, ...] = ()
+    slices: SliceReport | None = None
+    items: ItemReport | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:

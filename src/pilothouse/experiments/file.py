@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field, structs
 from pilothouse.core.errors import ConfigError, nearest_hint
 from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, load_yaml
+from pilothouse.evaluation.slices.types import SliceBy, Slicing
 from pilothouse.evaluation.types import Direction, EvaluatorSpec
 from pilothouse.experiments.rules import Gate, check_gate
 from pilothouse.experiments.runs.runfile import within
@@ -52,6 +53,7 @@ class ExperimentFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: Annotated[int, Meta(ge=0)] = 7
     concurrency: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     repeats: Annotated[int, Meta(ge=1, le=1000)] = 1
+    slices: list[str | SliceBy] | Slicing | None = None
     gate: Gate | None = None
 
 
@@ -135,6 +137,7 @@ def resolve(
         concurrency=file.concurrency,
         repeats=file.repeats,
         limit=said.limit,
+        slices=Slicing(by=tuple(file.slices)) if isinstance(file.slices, list) else file.slices,
         gate=_gate(file, document, arms, root),
     )
 

@@ -18,6 +18,7 @@ from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluatorSpec
+from pilothouse.experiments.analysis.parts import check_slices
 from pilothouse.experiments.file import Overrides, flow_path, read_file, resolve
 from pilothouse.experiments.rules import is_measured
 from pilothouse.experiments.runs.types import Run
@@ -94,6 +95,7 @@ class Preparer:
         data = self._datasets.open(experiment.data, id_column=experiment.id_column)
         columns = [column.name for column in data.columns]
         _check_flow_mapping(experiment, flow, columns, document)
+        check_slices(experiment.slices, columns, document)
         judges = tuple(self.judge(use.spec, use.column_mapping) for use in experiment.evaluators)
         for index, judge in enumerate(judges):
             where = partial(document.where, "evaluators", index, "column_mapping")
@@ -252,5 +254,7 @@ def _digest(experiment: Experiment, arms: Iterable[PreparedArm], judges: Iterabl
             "baseline": experiment.baseline,
             "judges": [judge.identity for judge in judges],
             "decision": [experiment.primary, experiment.alpha, experiment.resamples, experiment.seed],
+            # Only where there are any: an experiment without slices keeps the digest it had before there were slices.
+            **({"slices": experiment.slices} if experiment.slices is not None else {}),
         }
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from pilothouse.evaluation.slices.types import Slicing
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.rules import Gate
 
@@ -65,6 +66,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
         concurrency: Rows in flight; chosen from the kind of flow when absent.
         repeats: Times every row is run.
         limit: Only the first rows of the data; None = all of them.
+        slices: Parts of the data that are looked at by themselves.
         gate: What has to hold before a variant may be used; no part of what the experiment finds.
     """
 
@@ -86,6 +88,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
     concurrency: int | None = None
     repeats: int = 1
     limit: int | None = None
+    slices: Slicing | None = None
     gate: Gate | None = None
 
 

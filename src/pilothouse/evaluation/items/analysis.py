@@ -114,8 +114,9 @@ def _ends(metric: Metric) -> tuple[float | None, float | None]:
 def _all_equal(table: FloatArray, value: float | None) -> BoolArray:
     if value is None:
         return np.zeros(table.shape[1], dtype=np.bool_)
-    away: BoolArray = np.abs(table - value) > _SAME
-    return np.bincount(np.nonzero(away)[1], minlength=table.shape[1]) == 0
+    # Between the extremes of an item lie all its values.
+    low, high = np.amin(table, axis=0), np.amax(table, axis=0)
+    return np.asarray((low >= value - _SAME) & (high <= value + _SAME), dtype=np.bool_)
 
 
 def _levels(table: FloatArray, metric: Metric) -> tuple[int, ...]:

@@ -45,7 +45,7 @@ def score_charts(found: ExperimentComparison, metrics: Sequence[Metric]) -> list
             title=f"{metric.name} of every variant",
             baseline=None if base is None else base.value,
             bounds=metric.bounds,
-            show=_ticks(metric),
+            show=ticks(metric),
         )
         charts.append(_chart(metric.name, plot, _direction(found, metric)))
     return charts
@@ -58,9 +58,9 @@ def difference_charts(found: ExperimentComparison, metrics: Sequence[Metric]) ->
         compared = found.against_baseline(metric.name)
         if compared:
             plot = difference_plot(
-                [_difference_dot(item, metric) for item in compared],
+                [difference_dot(item, metric) for item in compared],
                 title=f"{metric.name}: differences from {found.baseline}",
-                show=_ticks(metric, with_sign=True),
+                show=ticks(metric, with_sign=True),
             )
             side = "right" if metric.better == "higher" else "left"
             charts.append(_chart(metric.name, plot, f"{side} of 0 is better than {found.baseline}"))
@@ -125,7 +125,8 @@ def _score_dot(arm: Arm, metric: Metric, *, baseline: bool) -> Dot:
     )
 
 
-def _difference_dot(item: Comparison, metric: Metric) -> Dot:
+def difference_dot(item: Comparison, metric: Metric) -> Dot:
+    """Return a difference as a mark with its interval, in the colour of its verdict."""
     found = item.difference
     return Dot(
         label=item.candidate,
@@ -155,7 +156,9 @@ def _matrix(arm: Arm, index: int, confusion: Confusion, labels: dict[str, int]) 
     return confusion_plot(matrix, title=f"Confusion of {arm.name}", link=link)
 
 
-def _ticks(metric: Metric, *, with_sign: bool = False) -> Show:
+def ticks(metric: Metric, *, with_sign: bool = False) -> Show:
+    """Return how values on the axis of a metric are written."""
+
     def show(value: float, places: int) -> str:
         if metric.unit == "s":
             return numbers.quantity(value, metric, 1)

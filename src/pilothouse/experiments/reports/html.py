@@ -22,6 +22,7 @@ from pilothouse.experiments.comparison import ExperimentComparison, RowView
 from pilothouse.experiments.reports import charts
 from pilothouse.experiments.reports.cells import MOST_TEXT, shown_row
 from pilothouse.experiments.reports.diffs import DiffLine, side_by_side
+from pilothouse.experiments.reports.parts.page import parts_view
 from pilothouse.experiments.reports.selection import MOST_ROWS, Selection, select
 from pilothouse.experiments.reports.visible import plain, seen, shorten
 
@@ -35,6 +36,8 @@ FEW_CLASSES = 3
 SECTIONS = (
     ("scores", "Scores"),
     ("differences", "Differences"),
+    ("slices", "Slices"),
+    ("items", "Single rows"),
     ("confusion", "Confusion"),
     ("latency", "Latency and cost"),
     ("rows", "Rows"),
@@ -88,10 +91,13 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
         "method": method(found),
         "facts": list(found.facts.items()),
         "diffs": _diffs(found),
+        **parts_view(found),
         **row_view(found, chosen, labels),
     }
     present = {
         "differences": bool(found.comparisons),
+        "slices": found.slices is not None,
+        "items": found.items is not None,
         "confusion": bool(view["matrices"]),
         "prompts": bool(view["diffs"]),
     }
