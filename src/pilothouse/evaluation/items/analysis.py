@@ -113,7 +113,7 @@ def _ends(metric: Metric) -> tuple[float | None, float | None]:
 
 def _all_equal(table: FloatArray, value: float | None) -> BoolArray:
     if value is None:
-        return np.zeros(table.shape[1], dtype=np.bool_)
+        return np.zeros(len(table[0]), dtype=np.bool_)
     # Between the extremes of an item lie all its values.
     low, high = np.amin(table, axis=0), np.amax(table, axis=0)
     return np.asarray((low >= value - _SAME) & (high <= value + _SAME), dtype=np.bool_)

@@ -189,23 +189,25 @@ class _Cutting:
         usable = [(v, (i.high - i.low) / 2.0 / z) for v, i in known if v is not None and i is not None]
         usable = [(value, error) for value, error in usable if error > 0.0]
         if len(usable) < 2:
-            return self._untested(arm, of)
+            return self._untested(arm, of, "fewer than two slices with a spread")
         q, p = cochran([value for value, _ in usable], [error for _, error in usable])
         test = f"Cochran's Q, {len(usable) - 1} df"
         return Heterogeneity(
             by=self._cut.by, arm=arm, of=of, slices=len(usable), statistic=q, test=test, p_value=p,
-            note="asymptotic: it rests on bootstrap errors",
+            note="asymptotic: it rests on bootstrap errors"
+            + (f"; {missing} without a spread left out" if (missing := len(figures) - len(usable)) else ""),
         )  # fmt: skip
 
-    def _untested(self, arm: str, of: Literal["difference", "score"]) -> Heterogeneity:
-        return Heterogeneity(
-            by=self._cut.by, arm=arm, of=of, slices=len(self._enough), note="fewer than two slices with enough rows"
-        )
+    def _untested(
+        self, arm: str, of: Literal["difference", "score"], why: str = "fewer than two slices with enough rows"
+    ) -> Heterogeneity:
+        return Heterogeneity(by=self._cut.by, arm=arm, of=of, slices=len(self._enough), note=why)
 
 
 def _parted(rows: Sequence[ScoredRow], cut: Cut, line_of: LineOf) -> list[list[ScoredRow]]:
     found: list[list[ScoredRow]] = [[] for _ in cut.labels]
-    for row in rows:
+    # In the order of their ids: sums and shuffles then do not depend on that of the rows.
+    for row in sorted(rows, key=lambda row: row.id):
         place = cut.of.get(line_of(row))
         if place is not None:
             found[place].append(row)

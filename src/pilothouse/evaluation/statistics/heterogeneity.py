@@ -197,17 +197,19 @@ class _Units:
 def _robust(values: FloatArray, parts: IntArray, groups: IntArray, level: float) -> Between:
     """Test with errors that let rows of one cluster depend on one another, whatever parts they are in."""
     size, clusters = int(parts.max()) + 1, int(groups.max()) + 1
+    contrasts = tuple(_robust_contrast(values, parts == part, groups, level) for part in range(size))
+    df = clusters - size
+    if df < 1:
+        return Between("none: too few clusters", None, None, contrasts)
     counts = np.bincount(parts)
     means = np.bincount(parts, weights=values) / counts
     influence = np.zeros((clusters, size))
     np.add.at(influence, (groups, parts), (values - means[parts]) / counts[parts])
-    contrasts = tuple(_robust_contrast(values, parts == part, groups, level) for part in range(size))
     steps = np.diff(np.eye(size), axis=0)
     covariance = steps @ (influence.T @ influence) @ steps.T * clusters / (clusters - 1)
     gaps = steps @ means
-    df = clusters - size
-    if df < 1 or np.linalg.matrix_rank(covariance) < size - 1:
-        return Between("none: too few clusters, or no spread", None, None, contrasts)
+    if np.linalg.matrix_rank(covariance) < size - 1:
+        return Between("none: no spread between clusters", None, None, contrasts)
     wald = float(gaps @ np.linalg.solve(covariance, gaps)) / (size - 1) * df / (clusters - 1)
     return Between(f"Wald's F, cluster-robust, {size - 1} and {df} df", wald, f_tail(wald, size - 1, df), contrasts)
 

@@ -69,7 +69,7 @@ class BettingSequence:
         return self._sum / self.n if self.n else None
 
     def add(self, values: FloatArray) -> None:
-        """Take the next values in, in the order they came, and look.
+        """Take the next values in.
 
         Raises:
             ValueError: when one lies outside of the bounds.
@@ -82,8 +82,6 @@ class BettingSequence:
             self._counts[value] = self._counts.get(value, 0) + count
         self.n += len(scaled)
         self._sum += float(np.sum(values))
-        if len(scaled):
-            self._look()
 
     def log_wealth(self, mean: float) -> float:
         """Return the log of the wealth against ``mean``: the evidence that it is not the mean."""
@@ -94,9 +92,10 @@ class BettingSequence:
         return math.exp(-max(0.0, self.log_wealth(mean)))
 
     def interval(self) -> Interval | None:
-        """Return the means that no look so far has ruled out; None before the first value."""
+        """Look: return the means that neither this look nor an earlier one rules out; None before the first value."""
         if not self.n:
             return None
+        self._look()
         low, high = (self._low + end * self._width for end in self._ends)
         return Interval(low=low, high=high, level=self._level, method=self.method)
 
