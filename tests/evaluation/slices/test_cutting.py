@@ -39,6 +39,15 @@ def test_edges_belong_to_the_part_below_and_few_numbers_are_values() -> None:
     assert counts(by(SliceBy(column="n"), n=[3, 10, 3])) == {"3": 2, "10": 1}
 
 
+def test_numbers_may_be_written_as_texts_but_codes_are_values() -> None:
+    assert counts(by(SliceBy(column="n", bins=2), n=["1", "2", "-3.5", "1e2", ""])) == {
+        "-3.5 to 1": 2,
+        "over 1 to 100": 2,
+        "(none)": 1,
+    }
+    assert counts(by(SliceBy(column="n", bins=2), n=["007", "012", "100"])) == {"007": 1, "012": 1, "100": 1}
+
+
 def test_texts_and_booleans_are_cut_by_value_and_rare_ones_are_other() -> None:
     found = by(SliceBy(column="t"), t=[f"v{i % 30:02}" for i in range(57)] + [True, "", "v00"])
     assert counts(found)["other"] == 59 - 3 - 2 * 19

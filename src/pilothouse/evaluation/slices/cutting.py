@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,9 @@ from pilothouse.evaluation.statistics.arrays import FloatArray
 
 MOST_VALUES = 20
 _PROSE = 0.5
+_WRITTEN = re.compile(r"-?(0|[1-9]\d{0,300})(\.\d+)?([eE][-+]?\d{1,2})?")
+"""A number in a text; with leading zeros it is a code, such as a post code."""
+
 _LONGEST = 60
 
 
@@ -58,7 +62,7 @@ def _crossed(way: SliceBy, columns: Sequence[_Column], ids: Sequence[str]) -> Cu
 def _column(way: SliceBy, values: Sequence[Any]) -> _Column:
     present = [value for value in values if not _is_absent(value)]
     numeric = bool(present) and all(_is_number(value) for value in present)
-    if numeric and (way.edges or len(set(present)) > way.bins):
+    if numeric and (way.edges or len(set(map(float, present))) > way.bins):
         return _by_size(way, values)
     if way.edges:
         return _by_value(values, f"{way.column} has values that are no numbers: its edges are not used")
@@ -66,7 +70,7 @@ def _column(way: SliceBy, values: Sequence[Any]) -> _Column:
 
 
 def _by_size(way: SliceBy, values: Sequence[Any]) -> _Column:
-    numbers: FloatArray = np.array([value for value in values if not _is_absent(value)], dtype=np.float64)
+    numbers: FloatArray = np.array([float(value) for value in values if not _is_absent(value)])
     edges = sorted(set(way.edges)) if way.edges else _quantiles(numbers, way.bins)
     names = _names(edges, float(numbers.min()), float(numbers.max()), given=bool(way.edges))
     absent = len(names)
@@ -117,4 +121,6 @@ def _is_absent(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    if isinstance(value, str):  # as a CSV file has them
+        return _WRITTEN.fullmatch(value.strip()) is not None
     return isinstance(value, int | float) and not isinstance(value, bool)
