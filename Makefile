@@ -33,6 +33,8 @@ bench: $(VENV)/.dev ## figures, reported and never asserted
 
 simulate: $(VENV)/.dev ## coverage, false alarms and power, at full size (minutes)
 	@$(BIN)/python -m tests.evaluation.simulations 20
+	@$(BIN)/python -m tests.evaluation.slices.simulations 20
+	@$(BIN)/python -m tests.evaluation.sequential.simulations 20
 	@$(BIN)/python -m tests.experiments.gates.simulations 20
 
 conformance-diff: $(VENV)/.dev ## the conformance cases by prompt flow too; writes the page of differences (15 minutes)

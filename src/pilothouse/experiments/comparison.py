@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from pilothouse.evaluation.items.types import ItemReport
+from pilothouse.evaluation.slices.types import SliceReport
 from pilothouse.evaluation.types import ClassificationReport, Comparison, Estimate, Metric
 from pilothouse.experiments.types import Variant
 from pilothouse.models.catalogue import ModelFacts
@@ -140,6 +142,8 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
         disagreements: Rows on which the arms' primary scores differ.
         prompts: What differs between the arms.
         models: What is known of the models that the arms called.
+        slices: The primary metric in parts of the data; None when none were asked for.
+        items: What single rows tell; None where the primary metric gives single rows no value.
         facts: Versions, digests, dates, seed: label -> value.
     """
 
@@ -160,6 +164,8 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
     disagreements: int = 0
     prompts: tuple[PromptDiff, ...] = ()
     models: tuple[ModelFacts, ...] = ()
+    slices: SliceReport | None = None
+    items: ItemReport | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:

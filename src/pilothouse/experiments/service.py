@@ -22,6 +22,7 @@ from pilothouse.experiments.analysis.direct import experiment_of_runs, refuse_un
 from pilothouse.experiments.analysis.facts import facts_of
 from pilothouse.experiments.analysis.faults import Fault, faults_of
 from pilothouse.experiments.analysis.measures import calls_made
+from pilothouse.experiments.analysis.parts import cuts_of
 from pilothouse.experiments.analysis.prompts import prompt_diffs
 from pilothouse.experiments.analysis.recorded import Recorded, first_times
 from pilothouse.experiments.archive import Archive
@@ -374,6 +375,7 @@ class ExperimentService:
             ref=record.ref,
             now=self._clock.now(),
             prompts=prompt_diffs(base.flow, others),
+            cuts=cuts_of(prepared.experiment.slices, prepared.data),
             facts=facts_of(prepared.experiment, runs, versions_of(prepared.judges), record.ref, record.digest),
         )
         found = compare_arms(prepared.experiment, arms, declared_by(prepared.judges, self._evaluation), frame)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from pilothouse.evaluation.slices.types import Slicing
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.rules import Gate
 
@@ -76,6 +77,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
         limit: Only the first rows of the data; None = all of them.
         compute: Where rows are computed, as `RunSpec` says it; no part of what the experiment finds.
         workers: Worker processes; no part of what it finds either.
+        slices: Parts of the data that are looked at by themselves.
         gate: What has to hold before a variant may be used; no part of what the experiment finds.
     """
 
@@ -101,6 +103,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
     limit: int | None = None
     compute: str | None = None
     workers: int | None = None
+    slices: Slicing | None = None
     gate: Gate | None = None
 
 

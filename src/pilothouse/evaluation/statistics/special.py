@@ -140,3 +140,21 @@ def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:
             low = middle
         else:
             high = middle
+
+
+def chi_square_tail(x: float, df: int) -> float:
+    """Return P(X >= x) of the chi-square distribution with a whole number of degrees of freedom."""
+    if x <= 0.0:
+        return 1.0
+    half = x / 2.0
+    first, begun = (0.5, math.erfc(math.sqrt(half))) if df % 2 else (0.0, 0.0)
+    steps = (first + j for j in range(df // 2))
+    return min(1.0, begun + sum(math.exp(j * math.log(half) - half - math.lgamma(j + 1.0)) for j in steps))
+
+
+def f_tail(x: float, df1: float, df2: float) -> float:
+    """Return P(X >= x) of Fisher's F distribution."""
+    if x <= 0.0:
+        return 1.0
+    whole = df2 + df1 * x
+    return _beta_cdf(df2 / whole, df1 * x / whole, df2 / 2.0, df1 / 2.0)

@@ -14,11 +14,13 @@ from pilothouse.evaluation.calibration.types import Calibration
 from pilothouse.evaluation.calibration.wording import words
 from pilothouse.evaluation.compare import compare_runs
 from pilothouse.evaluation.figures import metrics_of
+from pilothouse.evaluation.slices.types import Cut
 from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.analysis.faults import faults_of
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
 from pilothouse.experiments.analysis.measures import Measures, measure
+from pilothouse.experiments.analysis.parts import items_of, slice_notes, slices_of
 from pilothouse.experiments.analysis.recorded import Recorded
 from pilothouse.experiments.analysis.verdict import best_arm, notes_of, outcome_of, verdict_of
 from pilothouse.experiments.analysis.views import ArmRows, row_views
@@ -65,6 +67,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     ref: str
     now: datetime
     prompts: tuple[PromptDiff, ...] = ()
+    cuts: tuple[Cut, ...] = ()
     facts: dict[str, str]
 
 
@@ -100,6 +103,8 @@ def compare_arms(
         for metric in metrics:
             comparisons += compare_runs(metric, scored, experiment.baseline, how)
     deciding = [item for item in comparisons if item.metric == primary.name]
+    repeats = max((arm.run.repeat for arm in arms), default=1)
+    parts = slices_of(experiment, primary, scored, frame.cuts, how, repeats)
     judged = {name: Judgements(primary, rows) for name, rows in scored.items()}
     return ExperimentComparison(
         name=experiment.name,
@@ -118,6 +123,7 @@ def compare_arms(
             *(str(fault) for arm in arms for fault in faults_of(arm.variant.name, arm.scored)),
             *_judge_notes(metrics, found, declared),
             *notes_of(primary, experiment.baseline, found, comparisons),
+            *slice_notes(parts, primary, experiment.baseline),
         ),
         rows=max((arm.rows for arm in found), default=0),
         disagreements=disagreements(judged) if len(arms) > 1 else 0,
@@ -125,6 +131,8 @@ def compare_arms(
         models=tuple(
             model_facts(name, frame.now) for name in dict.fromkeys(name for arm in found for name in arm.models)
         ),
+        slices=parts,
+        items=items_of(experiment, metrics, scored, how, repeats),
         facts=frame.facts,
     )
 

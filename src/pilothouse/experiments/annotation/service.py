@@ -17,18 +17,16 @@ from pilothouse.evaluation.annotation.question import Question, storable
 from pilothouse.evaluation.annotation.service import KIND, ReviewService
 from pilothouse.evaluation.annotation.types import Item, Queue, QueueSpec
 from pilothouse.evaluation.judges.options import judge_options
-from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import Score
 from pilothouse.experiments.annotation.files import csv_bytes, jsonl_bytes, labelled_rows
 from pilothouse.experiments.annotation.selection import chosen
 from pilothouse.experiments.annotation.sources import RowFinder, Rows
 from pilothouse.experiments.annotation.types import Ask, Candidate, Exported
+from pilothouse.experiments.design.preparation import Preparer
 from pilothouse.experiments.gates.service import GateService
-from pilothouse.experiments.preparation import Preparer
 from pilothouse.experiments.runs.lineage import slug
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.service import ExperimentService
-from pilothouse.models.service import ModelService
 from pilothouse.registry.service import RegistryService
 
 _JUDGES = {"judge", "pairwise"}
@@ -74,7 +72,7 @@ class QueueMaker:
             reviews=services.get(ReviewService),
             finder=RowFinder(services.get(RunService), services.get(ExperimentService), datasets),
             gates=services.get(GateService),
-            preparer=Preparer(services.root, datasets, services.get(ModelService), services.get(EvaluationService)),
+            preparer=services.get(Preparer),
             datasets=datasets,
             registry=services.get(RegistryService),
             state=services.state,

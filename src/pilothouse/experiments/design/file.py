@@ -14,7 +14,8 @@ from msgspec import Meta, Struct, field, structs
 from pilothouse.core.errors import ConfigError, nearest_hint
 from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, Key, load_yaml
-from pilothouse.datasets.composite import Part, text_of
+from pilothouse.datasets.composite import COLUMN, Part, text_of
+from pilothouse.evaluation.slices.types import SliceBy, Slicing
 from pilothouse.evaluation.types import Direction, EvaluatorSpec
 from pilothouse.experiments.design.axes import Axis
 from pilothouse.experiments.design.candidates import Candidate
@@ -74,6 +75,7 @@ class ExperimentFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     repeats: Repeats = 1
     compute: str | None = None
     workers: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    slices: list[str | SliceBy] | Slicing | None = None
     gate: Gate | None = None
 
 
@@ -197,6 +199,7 @@ def resolve(
         limit=None if file.datasets and said.data is None else said.limit,
         compute=_compute(file, document, said),
         workers=said.workers or file.workers,
+        slices=_slices(file, said),
         gate=_gate(file, document, arms, root),
     )
 
@@ -242,6 +245,16 @@ def where_set(file: ExperimentFile, document: Layers, path: str, value: Any) -> 
 def _at(axis: Axis, place: int, path: str) -> tuple[Key, ...]:
     """Return where a level stands below its axis: a list has places, a mapping has names."""
     return (place,) if axis.name == path else (axis.levels[place].name, path)
+
+
+def _slices(file: ExperimentFile, said: Overrides) -> Slicing | None:
+    """Return the slices of the file; several datasets are slices of their own accord."""
+    slicing = Slicing(by=tuple(file.slices)) if isinstance(file.slices, list) else file.slices
+    if not file.datasets or said.data is not None:
+        return slicing
+    if slicing is None:
+        return Slicing(by=(COLUMN,))
+    return slicing if COLUMN in slicing.by else structs.replace(slicing, by=(*slicing.by, COLUMN))
 
 
 def _compute(file: ExperimentFile, document: Layers, said: Overrides) -> str | None:

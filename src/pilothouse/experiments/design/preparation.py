@@ -18,6 +18,7 @@ from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluatorSpec
+from pilothouse.experiments.analysis.parts import check_slices
 from pilothouse.experiments.design.axes import identity
 from pilothouse.experiments.design.candidates import variants_of
 from pilothouse.experiments.design.file import (
@@ -149,6 +150,7 @@ class Preparer:
         mappings = {digest(arm.mapping): arm.mapping for arm in arms}
         for mapping in mappings.values():
             _check_flow_mapping(mapping, flow, columns, document)
+        check_slices(experiment.slices, columns, _slice_places(file, document))
         judges = tuple(self.judge(use.spec, use.column_mapping) for use in experiment.evaluators)
         for index, judge in enumerate(judges):
             where = partial(document.where, "evaluators", index, "column_mapping")
@@ -275,6 +277,11 @@ def _check_cluster(experiment: Experiment, columns: Iterable[str], document: Lay
         )
 
 
+def _slice_places(file: ExperimentFile, document: Layers) -> Callable[[int], str]:
+    keys = ("slices",) if isinstance(file.slices, list) else ("slices", "by")
+    return lambda place: document.where(*keys, place)
+
+
 def _check_flow_mapping(written: Mapping[str, Any], flow: Flow, columns: Iterable[str], document: Layers) -> None:
     for name in written:
         if flow.inputs and name not in flow.inputs:
@@ -349,5 +356,7 @@ def _digest(experiment: Experiment, arms: Iterable[PreparedArm], judges: Iterabl
             "judges": [judge.identity for judge in judges],
             "decision": [experiment.primary, experiment.alpha, experiment.resamples, experiment.seed],
             **({"cluster": experiment.cluster} if experiment.cluster is not None else {}),
+            # Only where there are any: an experiment without slices keeps the digest it had before there were slices.
+            **({"slices": experiment.slices} if experiment.slices is not None else {}),
         }
     )

@@ -58,7 +58,7 @@ def difference_charts(found: ExperimentComparison, metrics: Sequence[Metric]) ->
         compared = found.against_baseline(metric.name)
         if compared:
             plot = difference_plot(
-                [_difference_dot(item, metric) for item in compared],
+                [difference_dot(item, metric) for item in compared],
                 title=f"{metric.name}: differences from {found.baseline}",
                 show=axis_ticks(metric, with_sign=True),
             )
@@ -125,7 +125,8 @@ def _score_dot(arm: Arm, metric: Metric, *, baseline: bool) -> Dot:
     )
 
 
-def _difference_dot(item: Comparison, metric: Metric) -> Dot:
+def difference_dot(item: Comparison, metric: Metric) -> Dot:
+    """Return a difference as a mark with its interval, in the colour of its verdict."""
     found = item.difference
     return Dot(
         label=item.candidate,

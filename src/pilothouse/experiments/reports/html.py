@@ -23,6 +23,7 @@ from pilothouse.experiments.reports import charts
 from pilothouse.experiments.reports.cells import MOST_TEXT, shown_row
 from pilothouse.experiments.reports.diffs import DiffLine, side_by_side
 from pilothouse.experiments.reports.frontier import tradeoff_charts
+from pilothouse.experiments.reports.parts.page import parts_view
 from pilothouse.experiments.reports.selection import MOST_ROWS, Selection, select
 from pilothouse.experiments.reports.visible import plain, seen, shorten
 
@@ -36,6 +37,8 @@ FEW_CLASSES = 3
 SECTIONS = (
     ("scores", "Scores"),
     ("differences", "Differences"),
+    ("slices", "Slices"),
+    ("items", "Single rows"),
     ("confusion", "Confusion"),
     ("latency", "Latency and cost"),
     ("tradeoffs", "Trade-offs and models"),
@@ -91,10 +94,13 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
         "method": method(found),
         "facts": list(found.facts.items()),
         "diffs": _diffs(found),
+        **parts_view(found),
         **row_view(found, chosen, labels),
     }
     present = {
         "differences": bool(found.comparisons),
+        "slices": found.slices is not None,
+        "items": found.items is not None,
         "confusion": bool(view["matrices"]),
         "tradeoffs": bool(view["tradeoff_plots"] or found.models),
         "prompts": bool(view["diffs"]),

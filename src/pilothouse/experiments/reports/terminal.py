@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 from pilothouse.evaluation.types import Estimate, Metric
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.comparison import Arm, ExperimentComparison
+from pilothouse.experiments.reports.parts.terminal import parts_report
+from pilothouse.experiments.reports.parts.terminal_tables import STYLES, new_table, shown
 from pilothouse.experiments.reports.visible import clip, reveal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
-    from rich.text import Text
 
-WIDTH = 80
 BAR = 13
 NAME = 19
 MOST_NOTES = 8
 
-_STYLES = {"better": "green", "worse": "red", "inconclusive": "yellow", "single": "cyan"}
 _TITLES = {
     "better": "a variant is better",
     "worse": "the baseline stands",
@@ -34,7 +33,7 @@ def terminal_report(found: ExperimentComparison) -> Iterable[RenderableType]:
     from rich.panel import Panel
     from rich.text import Text
 
-    style = _STYLES[found.outcome]
+    style = STYLES[found.outcome]
     yield Panel(
         Text(reveal(found.verdict)), title=_TITLES[found.outcome], border_style=style, width=80, title_align="left"
     )
@@ -44,6 +43,7 @@ def terminal_report(found: ExperimentComparison) -> Iterable[RenderableType]:
     for table in tables:
         yield table
         yield ""
+    yield from parts_report(found)
     for note in found.notes[:MOST_NOTES]:
         yield Text(f"• {reveal(note)}", style="dim")
     hidden = len(found.notes) - MOST_NOTES
@@ -70,30 +70,30 @@ def bar(estimate: Estimate | None, span: tuple[float, float]) -> str:
 
 
 def _scores(found: ExperimentComparison) -> Table:
-    shown = found.metrics[:2]
-    table = _table(
+    chosen = found.metrics[:2]
+    table = new_table(
         f"{found.name}: {numbers.counted(len(found.arms), 'variant')}, {numbers.rows(found.rows)}",
         ["variant", found.primary, ""],
     )
-    if len(shown) > 1:
-        table.add_column(_text(shown[1].name), no_wrap=True)
+    if len(chosen) > 1:
+        table.add_column(shown(chosen[1].name), no_wrap=True)
     with_failures = any(arm.failed for arm in found.arms)
     if with_failures:
         table.add_column("failed", justify="right", no_wrap=True)
     span = _span([arm.estimates.get(found.primary) for arm in found.arms])
     for arm in found.arms:
         primary = arm.estimates.get(found.primary)
-        cells = [_name(found, arm), *_figures(arm, shown[:1]), bar(primary, span), *_figures(arm, shown[1:])]
+        cells = [_name(found, arm), *_figures(arm, chosen[:1]), bar(primary, span), *_figures(arm, chosen[1:])]
         if with_failures:
             cells.append(f"{arm.failed:,}")
-        table.add_row(*map(_text, cells))
+        table.add_row(*map(shown, cells))
     return table
 
 
 def _differences(found: ExperimentComparison) -> Table:
     metric = found.metrics[0]
     title = f"{metric.name}: differences from {found.baseline}"
-    table = _table(title, ["variant", "difference", ">won/lost", ">p", ">corrected", "verdict"])
+    table = new_table(title, ["variant", "difference", ">won/lost", ">p", ">corrected", "verdict"])
     for item in found.against_baseline(metric.name):
         lost_won = f"{item.discordant[1]}/{item.discordant[0]}" if item.discordant else numbers.NONE
         cells = [
@@ -103,15 +103,15 @@ def _differences(found: ExperimentComparison) -> Table:
             numbers.p_value(item.p_value),
             numbers.p_value(item.p_adjusted),
         ]
-        verdict = _text(item.verdict)
-        verdict.stylize(_STYLES[item.verdict])
-        table.add_row(*map(_text, cells), verdict)
+        verdict = shown(item.verdict)
+        verdict.stylize(STYLES[item.verdict])
+        table.add_row(*map(shown, cells), verdict)
     return table
 
 
 def _costs(found: ExperimentComparison) -> Table:
     title = "time of a row beside others in flight, tokens, cost"
-    table = _table(title, ["variant", ">p50", ">p95", ">tokens in", ">tokens out", ">cost", ">cached"])
+    table = new_table(title, ["variant", ">p50", ">p95", ">tokens in", ">tokens out", ">cost", ">cached"])
     for arm in found.arms:
         cached = f"{arm.calls.cached:,}/{arm.calls.total:,}" if arm.calls.total else numbers.NONE
         cells = [
@@ -123,17 +123,17 @@ def _costs(found: ExperimentComparison) -> Table:
             numbers.money(arm.cost, arm.unpriced),
             cached,
         ]
-        table.add_row(*map(_text, cells))
+        table.add_row(*map(shown, cells))
     return table
 
 
 def _models(found: ExperimentComparison) -> Table:
     """Return the models that were called; nothing that is not known is guessed."""
-    table = _table("models", ["model", ">context", "licence", "called by"])
+    table = new_table("models", ["model", ">context", "licence", "called by"])
     for model in found.models:
         called = ", ".join(found.callers(model.name))
         cells = [clip(model.name, 30), numbers.count(model.context), clip(model.licence or "unknown", 28)]
-        table.add_row(*map(_text, [*cells, clip(called, NAME)]))
+        table.add_row(*map(shown, [*cells, clip(called, NAME)]))
     return table
 
 
@@ -152,29 +152,3 @@ def _span(estimates: Sequence[Estimate | None]) -> tuple[float, float]:
     ends = [end for item in known for end in ((item.interval.low, item.interval.high) if item.interval else ())]
     values = [*ends, *(item.value for item in known if item.value is not None)]
     return (min(values), max(values)) if values else (0.0, 0.0)
-
-
-def _table(title: str | None, columns: Sequence[str]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=title,
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-        title_justify="left",
-        title_style="bold",
-        # A title wraps at its table's width, not at the terminal's.
-        min_width=min(len(title or ""), WIDTH),
-    )
-    for column in columns:
-        table.add_column(_text(column.lstrip(">")), justify="right" if column.startswith(">") else "left", no_wrap=True)
-    return table
-
-
-def _text(content: str) -> Text:
-    from rich.text import Text
-
-    return Text(reveal(content))

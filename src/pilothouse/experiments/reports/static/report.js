@@ -60,7 +60,7 @@
     const link = event.target.closest("[data-show]");
     if (!link) return;
     const wanted = JSON.parse(link.dataset.show);
-    search.value = "";
+    search.value = wanted.find || "";
     arm.value = wanted.arm === undefined ? "" : String(wanted.arm);
     state.value = wanted.is || "";
     differ.checked = Boolean(wanted.differ);

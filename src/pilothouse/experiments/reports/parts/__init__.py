@@ -1,0 +1,1 @@
+"""Slices and single rows in the reports."""
