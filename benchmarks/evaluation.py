@@ -1,7 +1,6 @@
 """Evaluation beside the tools of the field: the same rows, the same no-op model, one exact match, in one run.
 
-Run it as ``python benchmarks/evaluation.py [--rows 1000,100000] [--times 3] [--peer NAME=PYTHON ...] [--resume] [--json]``.
-PYTHON is that of an environment of its own that holds the tool::
+Run it as ``python benchmarks/evaluation.py [--rows 1000,100000] [--times 3] [--peer NAME=PYTHON ...] [--json]``. PYTHON is that of an environment of its own that holds the tool::
 
     python3.11 -m venv peers/inspect_ai && peers/inspect_ai/bin/python -m pip install inspect-ai
     python benchmarks/evaluation.py --peer inspect_ai=peers/inspect_ai/bin/python
@@ -15,7 +14,7 @@ tree of processes, start included; the figure per row leaves out what 2 rows cos
 medians. A size that a peer would need more than ``--most-minutes`` for is not run, and the table says so: the estimate
 is its cost per row at the size before.
 
-``--resume`` instead makes a run whose log is ``--log-bytes`` long, kills it before its end, and measures what comes after.
+``--resume`` makes a run whose log is ``--log-bytes`` long instead, kills it before its end, and measures what follows.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ QUIET = {
 }
 FEW = 2
 FILLING = 3300
-"""Bytes of a question whose row takes some 10 kB of the log: it stands there as input, output and answer of the node."""
+"""Bytes of a question; its row takes some 10 kB of the log: as input, as output and as answer of the node."""
 
 
 class Tool(NamedTuple):
@@ -102,9 +101,13 @@ def measure(tools: list[Tool], sizes: list[int], times: int, most: float) -> dic
         found[tool.name]["import: CPU (s)"] = statistics.median(imports[tool.name])
         found[tool.name]["2 rows: CPU (s)"] = start[tool.name]
     pace = {tool.name: statistics.median(item.wall for item in few[tool.name]) for tool in tools}
+    begin = dict(pace)
     rows_before = FEW
     for rows in sizes:
-        expected = {name: wall * (rows / rows_before) ** (rows_before > FEW) for name, wall in pace.items()}
+        expected = {
+            name: wall if rows_before == FEW else begin[name] + (wall - begin[name]) * rows / rows_before
+            for name, wall in pace.items()
+        }
         runs: dict[str, list[Cost]] = {tool.name: [] for tool in tools}
         for _ in range(times):
             for tool in tools:
@@ -150,7 +153,9 @@ def resume(log_bytes: int) -> dict[str, float]:
         }.items():
             spent = cost([sys.executable, "-m", "pilothouse", *arguments], folder, _environment(folder))
             found |= {f"{told}: wall (s)": spent.wall, f"{told}: CPU (s)": spent.cpu, f"{told}: MB": spent.memory}
-            print(f"{told}: {spent.wall:.1f} s, CPU {spent.cpu:.1f} s, {spent.memory:.0f} MB", file=sys.stderr, flush=True)
+            print(
+                f"{told}: {spent.wall:.1f} s, CPU {spent.cpu:.1f} s, {spent.memory:.0f} MB", file=sys.stderr, flush=True
+            )
     return found
 
 
@@ -158,7 +163,10 @@ def _kill_late(folder: Path, enough: float) -> None:
     command = [sys.executable, "-m", "pilothouse", "experiment", "run", "ask.yaml"]
     output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     running = subprocess.Popen(command, cwd=folder, env=_environment(folder), **output)
-    while running.poll() is None and sum(log.stat().st_size for log in folder.glob(".pilothouse/runs/*/rows.jsonl")) < enough:
+    while (
+        running.poll() is None
+        and sum(log.stat().st_size for log in folder.glob(".pilothouse/runs/*/rows.jsonl")) < enough
+    ):
         time.sleep(0.02)
     running.send_signal(signal.SIGKILL)
     running.wait()

@@ -1,4 +1,4 @@
-"""inspect_ai: one task, its mock model, its exact scorer, its log file. Its count of tokens is stubbed: it would fetch."""
+"""inspect_ai: one task, its mock model, its exact scorer, its log file; its tokenizer, which is fetched, is stubbed."""
 
 import json
 import sys
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import inspect_ai.model._model as model_module
 import inspect_ai.model._tokens as tokens_module
-from inspect_ai import Task, eval
+from inspect_ai import Task
+from inspect_ai import eval as evaluate
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ModelOutput, get_model
 from inspect_ai.scorer import exact
@@ -23,7 +24,7 @@ if hasattr(model_module, "count_text_tokens"):
     model_module.count_text_tokens = count_text_tokens
 
 rows = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
-logs = eval(
+logs = evaluate(
     Task(
         dataset=[Sample(input=row["question"], target=row["expected"]) for row in rows],
         solver=generate(),

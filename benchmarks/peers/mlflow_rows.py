@@ -23,9 +23,7 @@ mlflow.set_tracking_uri("sqlite:///mlflow.db")
 mlflow.set_experiment("rows")
 rows = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
 found = evaluate(
-    data=[
-        {"inputs": {"question": row["question"]}, "expectations": {"expected": row["expected"]}} for row in rows
-    ],
+    data=[{"inputs": {"question": row["question"]}, "expectations": {"expected": row["expected"]}} for row in rows],
     predict_fn=model,
     scorers=[exact],
 )

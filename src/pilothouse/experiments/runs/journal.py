@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ from pilothouse.core.errors import StorageError
 from pilothouse.core.storage.files import AppendLog, read_log, write_atomic
 from pilothouse.experiments.runs.rowcodec import decode_row, encode_row
 from pilothouse.experiments.runs.types import RowOrder, RowStatus, RunRow
+
+R = TypeVar("R")
 
 Recorded = tuple[RunRow, bytes]
 
@@ -46,8 +48,8 @@ class _Head(msgspec.Struct):
 _heads = msgspec.json.Decoder(_Head)
 
 
-class RowWriter:
-    """Writes rows in batches: one write and one sync for all rows of about 50 ms.
+class LineWriter(Generic[R]):
+    """Writes rows, or what else comes row by row, in batches: one write and one sync for all of about 50 ms.
 
     Args:
         log: The open journal.
@@ -57,13 +59,13 @@ class RowWriter:
     """
 
     def __init__(
-        self, log: AppendLog, *, interval: float, batch: int, on_recorded: Callable[[Sequence[RunRow]], None]
+        self, log: AppendLog, *, interval: float, batch: int, on_recorded: Callable[[Sequence[R]], None]
     ) -> None:
         self._log = log
         self._interval = interval
         self._batch = batch
         self._on_recorded = on_recorded
-        self._pending: list[Recorded] = []
+        self._pending: list[tuple[R, bytes]] = []
         self._bytes = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -84,7 +86,7 @@ class RowWriter:
         self._wake.set()
         await self.failed()
 
-    async def put(self, rows: Iterable[Recorded]) -> None:
+    async def put(self, rows: Iterable[tuple[R, bytes]]) -> None:
         """Take rows to be written; waits while the disk is far behind, so memory stays flat."""
         assert self._pump is not None
         if self._pump.done():
@@ -119,13 +121,16 @@ class RowWriter:
         finally:
             self._room.set()
 
-    async def _write(self, rows: list[Recorded]) -> None:
+    async def _write(self, rows: list[tuple[R, bytes]]) -> None:
         if not rows:
             return
         self._pending, self._bytes = [], 0
         self._room.set()
         await asyncio.to_thread(self._log.append, [line for _, line in rows])
         self._on_recorded([row for row, _ in rows])
+
+
+RowWriter = LineWriter[RunRow]
 
 
 class RowIndex:
