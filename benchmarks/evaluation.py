@@ -1,6 +1,7 @@
 """Evaluation beside the tools of the field: the same rows, the same no-op model, one exact match, in one run.
 
-Run it as ``python benchmarks/evaluation.py [--rows 1000,100000] [--times 3] [--peer NAME=PYTHON ...] [--json]``. PYTHON is that of an environment of its own that holds the tool::
+Run it as ``python benchmarks/evaluation.py [--rows 1000,100000] [--times 3] [--peer NAME=PYTHON ...] [--json]``.
+PYTHON is that of an environment of its own that holds the tool::
 
     python3.11 -m venv peers/inspect_ai && peers/inspect_ai/bin/python -m pip install inspect-ai
     python benchmarks/evaluation.py --peer inspect_ai=peers/inspect_ai/bin/python

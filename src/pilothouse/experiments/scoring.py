@@ -133,17 +133,16 @@ class Scorer:
         key = _key(recorded.run, judge)
         known = _summary(folder, name)
         if known is not None and known.key == key and not known.unsettled:
-            found = _scores(folder, known)
+            found = _scores(ScoreIndex(folder / known.file), known)
             if found is not None:
                 return found
         file = f"{name}-{digest(judge.identity)[:_SHORT]}.jsonl"
         rows = evaluation_rows(recorded, data if judge.wants_data else None, judge)
         aggregates, count = await self._judge(folder / file, rows, judge.evaluator, on_row)
-        made = _Summary(
-            key=key, file=file, rows=count, unsettled=ScoreIndex(folder / file).unsettled, aggregates=aggregates
-        )
+        index = ScoreIndex(folder / file)
+        made = _Summary(key=key, file=file, rows=count, unsettled=index.unsettled, aggregates=aggregates)
         write_atomic(folder / f"{name}.json", msgspec.json.encode(made), mode=0o600)
-        found = _scores(folder, made)
+        found = _scores(index, made)
         if found is None:
             raise StorageError("scores that were just written are gone", where=str(folder / file), fix="run it again")
         return found
@@ -196,7 +195,7 @@ class Scorer:
         """
         folder = self._place(run)
         known = _summary(folder, evaluator)
-        found = _scores(folder, known) if known is not None else None
+        found = _scores(ScoreIndex(folder / known.file), known) if known is not None else None
         if found is None:
             raise Conflict(
                 f"the scores of '{evaluator}' for the run '{run.name}' are gone", fix="run the experiment again"
@@ -268,9 +267,8 @@ def _summary(folder: Path, evaluator: str) -> _Summary | None:
         return None
 
 
-def _scores(folder: Path, known: _Summary) -> Scores | None:
+def _scores(index: ScoreIndex, known: _Summary) -> Scores | None:
     """Return scores made before; None when they are not whole: scores follow from rows and evaluator."""
-    index = ScoreIndex(folder / known.file)
     try:
         rows = ScoredRows.of(line.row for line in islice(index.lines(), known.rows))
     except msgspec.DecodeError:
