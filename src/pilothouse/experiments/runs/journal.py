@@ -12,6 +12,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Generic, Self, TypeVar
@@ -21,7 +22,8 @@ import msgspec
 from pilothouse.core.errors import StorageError
 from pilothouse.core.storage.files import AppendLog, read_log, write_atomic
 from pilothouse.experiments.runs.rowcodec import decode_row, encode_row
-from pilothouse.experiments.runs.types import RowOrder, RowStatus, RunRow
+from pilothouse.experiments.runs.types import NO_USAGE, RowOrder, RowStatus, RunRow
+from pilothouse.models.types import Usage
 
 R = TypeVar("R")
 
@@ -45,7 +47,20 @@ class _Head(msgspec.Struct):
     repeat: int = 0
 
 
+class RowSums(_Head):
+    """The part of a line that totals rest on; inputs, outputs and nodes are skipped unread."""
+
+    usage: Usage = NO_USAGE
+    cached_usage: Usage = NO_USAGE
+    cost: Decimal | None = None
+    cached_cost: Decimal | None = None
+    unpriced: int = 0
+    cached: bool = False
+    duration: float = 0.0
+
+
 _heads = msgspec.json.Decoder(_Head)
+_sums = msgspec.json.Decoder(RowSums)
 
 
 class LineWriter(Generic[R]):
@@ -215,9 +230,7 @@ class Journal:
             try:
                 head = _heads.decode(line)
             except msgspec.DecodeError as error:
-                raise StorageError(
-                    f"a recorded row is damaged: {error}", where=f"{self.path} at byte {start}"
-                ) from error
+                raise _damaged(error, self.path, start) from error
             index.put(head.number, head.repeat, start, head.status)
             start = end
         return start
@@ -239,6 +252,24 @@ class Journal:
             for offset in index.offsets(status, order):
                 stream.seek(offset)
                 yield decode_row(stream.readline())
+
+    def sums(self, *, status: RowStatus | None = None, index: RowIndex | None = None) -> Iterator[RowSums]:
+        """Yield what totals rest on of the latest outcome of every row, in the order in which they ended.
+
+        Args:
+            status: Only rows of this outcome.
+            index: The index, where it is known already.
+        """
+        index = index if index is not None else self.index()
+        start = 0
+        for end, line in read_log(self.path) if self.path.exists() else ():
+            try:
+                row = _sums.decode(line)
+            except msgspec.DecodeError as error:
+                raise _damaged(error, self.path, start) from error
+            if status in (None, row.status) and index.offset(row.number, row.repeat) == start:
+                yield row
+            start = end
 
     def row(self, index: RowIndex, number: int, repeat: int) -> RunRow | None:
         """Return the latest outcome of one row, or None when it has none."""
@@ -262,6 +293,15 @@ class Journal:
         finally:
             os.close(descriptor)
         return False
+
+
+def _damaged(error: Exception, path: Path, start: int) -> StorageError:
+    return StorageError(
+        f"a recorded row is damaged: {error}",
+        where=f"{path} at byte {start}",
+        expected="one row as JSON on each line",
+        fix="take a copy of the file, remove this line, and resume the run: its row is run again",
+    )
 
 
 def keep(source: Journal, log: AppendLog, made: Callable[[RunRow], RunRow | None]) -> int:
