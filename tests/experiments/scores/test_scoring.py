@@ -129,7 +129,7 @@ def test_a_killed_process_has_its_judge_asked_about_no_recorded_row_again(projec
     project.data([(f"prize number {number:03} of many", "spam") for number in range(ROWS)])
     project.write(
         "connections/judge.yaml",
-        f"name: judge\ntype: open_ai\nbase_url: http://127.0.0.1:{model.server_address[1]}/v1\napi_key: none\n",
+        f"name: judge\ntype: open_ai\nbase_url: http://127.0.0.1:{model.server_address[1]}/v1\n",
     )
     project.edit(
         "experiment.yaml", "primary: accuracy\n", JUDGE + "primary: accuracy\nvariants: {few: {classify: few}}\n"
