@@ -49,6 +49,9 @@ QUIET = {
     "DEEPEVAL_TELEMETRY_OPT_OUT": "YES",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_OFFLINE": "1",
+    # With its own 5 + 10 connections mlflow's workers wait for one another, and it loses traces.
+    "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "64",
+    "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "64",
 }
 FEW = 2
 FILLING = 3300

@@ -13,7 +13,9 @@ from pilothouse.experiments.commands.commands import experiment
 @pytest.fixture
 def run(project: Any) -> Any:
     def call(*more: str) -> Any:
-        return CliRunner().invoke(experiment, ["run", str(project.file), *more], obj=project.services, standalone_mode=False)
+        return CliRunner().invoke(
+            experiment, ["run", str(project.file), *more], obj=project.services, standalone_mode=False
+        )
 
     return call
 

@@ -32,6 +32,8 @@ Recorded = tuple[RunRow, bytes]
 #: Bytes of rows that are written without waiting for the interval.
 BATCH_BYTES = 4 << 20
 
+_BLOCK = 1 << 16
+
 #: Rows that are copied with one write.
 KEEP_ROWS = 1000
 
@@ -248,10 +250,14 @@ class Journal:
         index = index if index is not None else self.index()
         if not self.path.exists():
             return
-        with self.path.open("rb") as stream:
+        with self.path.open("rb", buffering=_BLOCK) as stream:
+            here = 0
             for offset in index.offsets(status, order):
-                stream.seek(offset)
-                yield decode_row(stream.readline())
+                if offset != here:
+                    stream.seek(offset)
+                line = stream.readline()
+                here = offset + len(line)
+                yield decode_row(line)
 
     def sums(self, *, status: RowStatus | None = None, index: RowIndex | None = None) -> Iterator[RowSums]:
         """Yield what totals rest on of the latest outcome of every row, in the order in which they ended.
