@@ -75,7 +75,7 @@ def digest_tree(root: Path, ignore: Callable[[Path], bool] = lambda _path: False
 
 def _is_writable(value: Any) -> bool:
     """Return whether a value holds no NaN and no infinity; quick, because it is asked about every call of a model."""
-    kind: type[Any] = type(value)
+    kind = cast("type[Any]", type(value))
     if kind in _PLAIN:
         return True
     if kind is dict:
