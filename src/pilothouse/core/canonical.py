@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +13,8 @@ import msgspec
 from pilothouse.core.errors import DataError
 
 CHUNK = 1 << 20
+
+_PLAIN = {str, int, bool, type(None)}
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -23,11 +25,15 @@ def canonical_json(value: object) -> bytes:
     Raises:
         DataError: for NaN, an infinity, or a type JSON has no form for.
     """
-    _refuse_unwritable(value, "$")
     try:
-        return _encoder.encode(value)
+        encoded = _encoder.encode(value)
     except (TypeError, ValueError, UnicodeEncodeError) as error:
+        _refuse_unwritable(value, "$")  # names the place, where it is a number
         raise DataError(f"the value has no JSON form: {error}") from error
+    # msgspec writes NaN and the infinities as null: content would change in silence. Without null there were none.
+    if b"null" in encoded and not _is_writable(value):
+        _refuse_unwritable(value, "$")
+    return encoded
 
 
 def digest(value: object) -> str:
@@ -67,8 +73,29 @@ def digest_tree(root: Path, ignore: Callable[[Path], bool] = lambda _path: False
     return digest(files)
 
 
+def _is_writable(value: Any) -> bool:
+    """Return whether a value holds no NaN and no infinity; quick, because it is asked about every call of a model."""
+    kind = cast("type[Any]", type(value))
+    if kind in _PLAIN:
+        return True
+    if kind is dict:
+        items: Iterable[Any] = value.values()
+    elif kind is list or kind is tuple:
+        items = value
+    elif isinstance(value, msgspec.Struct):
+        items = (getattr(value, name) for name in value.__struct_fields__)
+    elif isinstance(value, float):
+        return math.isfinite(value)
+    elif isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).values()
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        items = cast("Sequence[Any]", value)
+    else:
+        return True
+    return all(_is_writable(item) for item in items if type(item) not in _PLAIN)
+
+
 def _refuse_unwritable(value: Any, place: str) -> None:
-    # msgspec writes NaN and the infinities as null: content would change in silence.
     if isinstance(value, float):
         if not math.isfinite(value):
             raise DataError(f"the number {value} at {place} has no JSON form", expected="a finite number or null")

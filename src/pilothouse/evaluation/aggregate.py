@@ -15,6 +15,9 @@ from pilothouse.evaluation.statistics.intervals import mean_interval, quantile_i
 from pilothouse.evaluation.types import ClassificationReport, Estimate, Interval, Metric, Procedure, ScoredRow
 from pilothouse.evaluation.units import units_of
 
+ONE_CLASS = "one class only"
+"""How the note of a figure of labels begins when all true labels are the same."""
+
 _FEW_ROWS = 20
 _Uncertainty = tuple[Interval | None, str | None]
 
@@ -95,7 +98,7 @@ def _uncertainty(metric: Metric, entries: Sequence[Entry], groups: IntArray | No
             )
             few = f"fewer than {_FEW_ROWS} rows: the interval is rough" if len(entries) < _FEW_ROWS else None
             is_one = metric.kind == "labels" and len({entry.pair.truth for entry in entries}) == 1
-            one = "one class only" if is_one else None
+            one = ONE_CLASS if is_one else None
             return found.interval, joined(one, found.note, few)
 
 

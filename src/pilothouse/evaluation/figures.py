@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
 
 from msgspec import structs
 
-from pilothouse.evaluation.types import Direction, Metric, Score, ScoredRow
+from pilothouse.evaluation.types import Direction, Metric, ScoredRow
 
 MOST_CATEGORIES = 10
 
@@ -30,39 +32,81 @@ def metrics_of(
         declared: Evaluator's name -> metrics that it declares; they stand in place of what the scores suggest.
         better: Evaluator's name -> direction of its scores, or score's name -> direction.
     """
-    found: dict[str, dict[str, list[Score]]] = {}
-    for row in rows:
+    return Suggestions.of(rows).metrics(declared, better)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the scores of one name were like; of their texts no more than tell that they are too many."""
+
+    kinds: set[type] = field(default_factory=set[type])
+    texts: set[str] = field(default_factory=set[str])
+    has_labels: bool = False
+
+
+class Suggestions:
+    """Which metrics scores allow, told from one row after another; nothing of the rows is kept. See `metrics_of`."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, _Seen]] = {}
+
+    @classmethod
+    def of(cls, rows: Iterable[ScoredRow]) -> Self:
+        """Return what the rows suggest."""
+        made = cls()
+        for row in rows:
+            made.add(row)
+        return made
+
+    def add(self, row: ScoredRow) -> None:
+        """Look at a row."""
         for score in row.scores:
-            found.setdefault(score.evaluator, {}).setdefault(score.name, []).append(score)
-    metrics: list[Metric] = []
-    for evaluator, by_name in found.items():
-        own = (declared or {}).get(evaluator)
-        if own:
-            metrics += [structs.replace(m, evaluator=evaluator, score=m.score or evaluator) for m in own]
-        else:
-            metrics += _suggested(evaluator, by_name, (better or {}).get(evaluator, "higher"))
-    return _told_apart(metrics)
+            by_name = self._found.get(score.evaluator)
+            if by_name is None:
+                by_name = self._found[score.evaluator] = {}
+            seen = by_name.get(score.name)
+            if seen is None:
+                seen = by_name[score.name] = _Seen()
+            if score.labels is not None:
+                seen.has_labels = True
+            if score.state == "ok":
+                value = score.value
+                seen.kinds.add(type(value))
+                if isinstance(value, str) and len(seen.texts) <= MOST_CATEGORIES:
+                    seen.texts.add(value)
+
+    def metrics(
+        self,
+        declared: dict[str, tuple[Metric, ...]] | None = None,
+        better: dict[str, Direction | dict[str, Direction]] | None = None,
+    ) -> tuple[Metric, ...]:
+        """Return the metrics; the arguments are those of `metrics_of`."""
+        metrics: list[Metric] = []
+        for evaluator, by_name in self._found.items():
+            own = (declared or {}).get(evaluator)
+            if own:
+                metrics += [structs.replace(m, evaluator=evaluator, score=m.score or evaluator) for m in own]
+            else:
+                metrics += _suggested(evaluator, by_name, (better or {}).get(evaluator, "higher"))
+        return _told_apart(metrics)
 
 
-def _suggested(
-    evaluator: str, by_name: dict[str, list[Score]], better: Direction | dict[str, Direction]
-) -> list[Metric]:
-    measured = {name: scores for name, scores in by_name.items() if any(score.state == "ok" for score in scores)}
+def _suggested(evaluator: str, by_name: dict[str, _Seen], better: Direction | dict[str, Direction]) -> list[Metric]:
+    measured = {name: seen for name, seen in by_name.items() if seen.kinds}
     metrics: list[Metric] = []
     # An evaluator that never succeeded still has a figure: none, with the number of rows that it failed on.
-    for name, scores in (measured or dict([next(iter(by_name.items()))])).items():
+    for name, seen in (measured or dict([next(iter(by_name.items()))])).items():
         direction = better if isinstance(better, str) else better.get(name, "higher")
-        metrics += _of_score(evaluator, name, scores, direction)
+        metrics += _of_score(evaluator, name, seen, direction)
     return metrics
 
 
-def _of_score(evaluator: str, name: str, scores: Sequence[Score], better: Direction) -> list[Metric]:
-    if any(score.labels is not None for score in scores):
+def _of_score(evaluator: str, name: str, seen: _Seen, better: Direction) -> list[Metric]:
+    if seen.has_labels:
         return label_metrics(evaluator=evaluator, score=name)
-    kinds = {type(score.value) for score in scores if score.state == "ok"}
-    if kinds == {str}:
-        return _shares(evaluator, name, scores, better)
-    if kinds == {bool}:
+    if seen.kinds == {str}:
+        return _shares(evaluator, name, seen, better)
+    if seen.kinds == {bool}:
         worst = 0.0 if better == "higher" else 1.0
         return [
             Metric(
@@ -72,8 +116,8 @@ def _of_score(evaluator: str, name: str, scores: Sequence[Score], better: Direct
     return [Metric(name=name, evaluator=evaluator, score=name, kind="mean", better=better)]
 
 
-def _shares(evaluator: str, name: str, scores: Sequence[Score], better: Direction) -> list[Metric]:
-    categories = sorted({score.value for score in scores if isinstance(score.value, str)})
+def _shares(evaluator: str, name: str, seen: _Seen, better: Direction) -> list[Metric]:
+    categories = sorted(seen.texts)
     if len(categories) > MOST_CATEGORIES:
         return []
     share = Metric(name=name, evaluator=evaluator, score=name, kind="rate", better=better, worst=0.0, bounds=(0.0, 1.0))

@@ -25,6 +25,8 @@ from pilothouse.core.errors import DataError
 from pilothouse.evaluation.statistics.arrays import FloatArray, IntArray
 from pilothouse.evaluation.types import Failures, LabelPair, Metric, Score, ScoredRow
 
+_MOST_KNOWN = 1000
+
 _NO_LABELS = LabelPair(truth="", prediction=None)
 
 
@@ -63,18 +65,20 @@ def observe(metric: Metric, rows: Iterable[ScoredRow], failures: Failures = "wor
         DataError: when two rows have one id.
     """
     seen = Observations()
+    known: dict[Entry, Entry] = {}
     for row in rows:
         if row.id in seen.entries or row.id in seen.left_out:
             raise DataError(f"two rows have the id '{row.id}'", fix="give every row its own id")
-        found = _entry(metric, row, failures)
+        found = entry_of(metric, row, failures)
         if isinstance(found, Entry):
-            seen.entries[row.id] = found
+            # Rows of a rate have few entries between them: one object each, not one a row.
+            seen.entries[row.id] = known.setdefault(found, found) if len(known) < _MOST_KNOWN else found
         else:
             seen.left_out[row.id] = found
     return seen
 
 
-def _entry(metric: Metric, row: ScoredRow, failures: Failures) -> Entry | str:
+def entry_of(metric: Metric, row: ScoredRow, failures: Failures = "worst") -> Entry | str:
     """Return the row's entry, or why it has none."""
     score = _score(metric, row.scores)
     if score is None:

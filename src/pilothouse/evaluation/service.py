@@ -6,7 +6,7 @@ Figures and comparisons are pure functions over what comes out: `aggregate` and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,8 @@ from pilothouse.flows.settings import FlowSettings
 from pilothouse.models.service import ModelService
 
 CONCURRENCY = 32
+
+Record = Callable[[int, ScoredRow], Awaitable[None]]
 
 
 class EvaluationService:
@@ -104,24 +106,43 @@ class EvaluationService:
         Raises:
             ConfigError: when two evaluators have one name.
         """
-        numbered = enumerate(rows)
+        tell = None if on_row is None else partial(_tell, on_row)
         async with self.session(evaluators) as session:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(concurrency):
-                        group.create_task(_work(session, numbered, on_row))
-            except ExceptionGroup as failures:
-                # Only `rows` and `on_row` raise: the caller gets their error as it was.
-                raise failures.exceptions[0] from None
+            await score_all(session, enumerate(rows), concurrency=concurrency, record=tell)
             return await session.finish()
 
 
-async def _work(
+async def score_all(
     session: EvaluationSession,
-    rows: Iterator[tuple[int, EvaluationRow]],
-    on_row: Callable[[ScoredRow], None] | None,
+    rows: Iterable[tuple[int, EvaluationRow]],
+    *,
+    concurrency: int = CONCURRENCY,
+    record: Record | None = None,
 ) -> None:
+    """Let the evaluators of an open session judge rows.
+
+    Args:
+        session: The session.
+        rows: Rows and their places in the run; read one by one, as fast as they are judged.
+        concurrency: Rows in flight.
+        record: Awaited with the place and the scores of each row as it is done, before its worker takes another.
+    """
+    numbered = iter(rows)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(_work(session, numbered, record))
+    except ExceptionGroup as failures:
+        # Only `rows` and `record` raise: the caller gets their error as it was.
+        raise failures.exceptions[0] from None
+
+
+async def _work(session: EvaluationSession, rows: Iterator[tuple[int, EvaluationRow]], record: Record | None) -> None:
     for number, row in rows:
         scored = await session.score(row, number)
-        if on_row is not None:
-            on_row(scored)
+        if record is not None:
+            await record(number, scored)
+
+
+async def _tell(on_row: Callable[[ScoredRow], None], _: int, row: ScoredRow) -> None:
+    on_row(row)

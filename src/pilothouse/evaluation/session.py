@@ -12,21 +12,28 @@ from msgspec import structs
 
 from pilothouse.core.errors import ConfigError
 from pilothouse.evaluation.evaluators.evaluator import Aggregated, Evaluator, Judged
-from pilothouse.evaluation.figures import metrics_of
+from pilothouse.evaluation.figures import Suggestions
 from pilothouse.evaluation.types import UPSTREAM, Estimate, EvaluationResult, EvaluationRow, Score, ScoredRow
 from pilothouse.flows.results import ErrorInfo
 
 
 class EvaluationSession:
-    """Loaded evaluators at work; an async context manager. Rows may be scored concurrently and in any order."""
+    """Loaded evaluators at work; an async context manager. Rows may be scored concurrently and in any order.
 
-    def __init__(self, evaluators: Sequence[Evaluator]) -> None:
+    Args:
+        evaluators: The evaluators.
+        keeps_rows: Whether the result holds the rows; where they are kept elsewhere, memory stays flat but for what
+            evaluators that aggregate need.
+    """
+
+    def __init__(self, evaluators: Sequence[Evaluator], *, keeps_rows: bool = True) -> None:
         twice = next((n for n, times in Counter(e.name for e in evaluators).items() if times > 1), None)
         if twice is not None:
             raise ConfigError(f"two evaluators are named '{twice}'", fix="give each its own name")
         self._evaluators = tuple(evaluators)
         self._stack = AsyncExitStack()
-        self._rows: dict[int, ScoredRow] = {}
+        self._rows: dict[int, ScoredRow] | None = {} if keeps_rows else None
+        self._suggestions = Suggestions()
         self._judged: dict[str, dict[int, Judged]] = {e.name: {} for e in evaluators if e.aggregates}
 
     async def __aenter__(self) -> Self:
@@ -43,24 +50,36 @@ class EvaluationSession:
 
     async def score(self, row: EvaluationRow, number: int) -> ScoredRow:
         """Return all scores of one row; ``number`` is its place in the run, which the result keeps to."""
-        judged = await asyncio.gather(*(self._judge(evaluator, row, number) for evaluator in self._evaluators))
+        if len(self._evaluators) == 1:
+            judged = [await self._judge(self._evaluators[0], row, number)]
+        else:
+            judged = await asyncio.gather(*(self._judge(evaluator, row, number) for evaluator in self._evaluators))
         scores = tuple(
             structs.replace(score, evaluator=evaluator.name, evaluator_version=evaluator.version)
             for evaluator, item in zip(self._evaluators, judged, strict=True)
             for score in item.scores
         )
         scored = ScoredRow(id=row.id, scores=scores, cluster=row.cluster)
-        self._rows[number] = scored
+        self._note(scored, number)
         for evaluator, item in zip(self._evaluators, judged, strict=True):
             if evaluator.aggregates:
                 self._judged[evaluator.name][number] = item
         return scored
 
+    def recall(self, row: ScoredRow, number: int, judged: Judged) -> None:
+        """Take a row that was scored before: its scores, its place, and what the session's only evaluator answered."""
+        self._note(row, number)
+        self._judged[self._evaluators[0].name][number] = judged
+
+    def judged(self, evaluator: str, number: int) -> Judged | None:
+        """Return what an evaluator that aggregates made of a row."""
+        return self._judged.get(evaluator, {}).get(number)
+
     async def finish(self) -> EvaluationResult:
         """Return all rows in their order, the metrics they allow, and what evaluators made of all rows."""
-        rows = tuple(self._rows[number] for number in sorted(self._rows))
-        metrics = metrics_of(
-            rows,
+        rows = () if self._rows is None else tuple(self._rows[number] for number in sorted(self._rows))
+        seen = self._suggestions if self._rows is None else Suggestions.of(rows)
+        metrics = seen.metrics(
             {evaluator.name: evaluator.metrics for evaluator in self._evaluators},
             {evaluator.name: evaluator.better for evaluator in self._evaluators},
         )
@@ -71,6 +90,12 @@ class EvaluationSession:
             aggregates=_told_apart([item for e in self._evaluators for item in await self._aggregate(e)], taken),
             versions={evaluator.name: evaluator.version for evaluator in self._evaluators},
         )
+
+    def _note(self, row: ScoredRow, number: int) -> None:
+        if self._rows is None:
+            self._suggestions.add(row)
+        else:
+            self._rows[number] = row
 
     async def _judge(self, evaluator: Evaluator, row: EvaluationRow, number: int) -> Judged:
         arguments = row.arguments.get(evaluator.name, {})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,32 @@ import msgspec
 from msgspec import Struct
 
 from pilothouse.core.canonical import digest
-from pilothouse.core.errors import Conflict
-from pilothouse.core.storage.files import read_log, write_atomic
+from pilothouse.core.errors import Conflict, StorageError
+from pilothouse.core.storage.files import AppendLog, write_atomic
 from pilothouse.datasets.mapping import SOURCES as RUN_SOURCES
 from pilothouse.datasets.mapping import ColumnMapping
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.datasets.types import Row
-from pilothouse.evaluation.evaluators.evaluator import Evaluator
-from pilothouse.evaluation.service import EvaluationService
+from pilothouse.evaluation.columns import ScoredRows
+from pilothouse.evaluation.evaluators.evaluator import Evaluator, Judged
+from pilothouse.evaluation.service import EvaluationService, score_all
+from pilothouse.evaluation.session import EvaluationSession
 from pilothouse.evaluation.types import Estimate, EvaluationRow, ScoredRow
 from pilothouse.experiments.analysis.recorded import FirstTimes, Recorded, duration_of
 from pilothouse.experiments.analysis.views import evaluation_id
+from pilothouse.experiments.runs.journal import LineWriter
 from pilothouse.experiments.runs.types import Run, RunRow
+from pilothouse.experiments.scores.log import ScoreIndex, asked, score_line
 from pilothouse.flows.results import ErrorInfo
 
 SOURCES = (*RUN_SOURCES, "row")
 """What an evaluator's mapping may refer to; ``row`` holds what is known of the row itself."""
 
 FOLDER = "scores"
+
+_SHORT = 16
+_INTERVAL = 0.05
+_BATCH = 500
 
 
 class Judge(Struct, frozen=True, kw_only=True):
@@ -56,17 +64,34 @@ class Judge(Struct, frozen=True, kw_only=True):
 
 
 class Scores(Struct, frozen=True, kw_only=True):
-    """What one evaluator says of one run; ``aggregates`` are its own figures over all rows."""
+    """What one evaluator says of one run.
 
-    rows: tuple[ScoredRow, ...]
+    Attributes:
+        rows: Scores without their evidence, in input order.
+        aggregates: The evaluator's own figures over all rows.
+        whole: Yields the scores with their evidence, from the disk, one row in memory at a time.
+    """
+
+    rows: ScoredRows
     aggregates: tuple[Estimate, ...] = ()
+    whole: Callable[[], Iterator[ScoredRow]]
 
 
-class _Head(Struct, frozen=True, kw_only=True):
-    """The first line of a file of scores; ``key`` says what they are scores of."""
+class _Summary(Struct, frozen=True, kw_only=True):
+    """Which scores of an evaluator are those of its run: written when every row is judged.
+
+    Attributes:
+        key: What they rest on.
+        file: Name of the file that has them.
+        rows: How many there are.
+        unsettled: Rows that the evaluator failed on; they are judged again when the experiment is run again.
+        aggregates: Figures over all rows.
+    """
 
     key: str
+    file: str
     rows: int
+    unsettled: int = 0
     aggregates: tuple[Estimate, ...] = ()
 
 
@@ -91,7 +116,10 @@ class Scorer:
         *,
         cluster: str | None = None,
     ) -> Scores:
-        """Return one evaluator's scores of one run; those made before are taken when nothing changed.
+        """Return one evaluator's scores of one run; rows that were judged before are not judged again.
+
+        Every score is on the disk within a moment after the evaluator gave it: what a judge was paid for survives a
+        process that is killed.
 
         Args:
             recorded: The run.
@@ -102,23 +130,67 @@ class Scorer:
 
         Raises:
             StorageError: when the scores cannot be written.
+            Conflict: another process judges the same rows.
         """
-        path = self._path(recorded.run, judge.evaluator.name)
+        folder, name = self._place(recorded.run), judge.evaluator.name
         key = _key(recorded.run, judge, cluster)
-        known = _load(path, key)
-        if known is not None:
-            return known
-        done = itertools.count(1)
-        result = await self._evaluation.evaluate(
-            evaluation_rows(recorded, data if judge.wants_data or cluster else None, judge, cluster),
-            [judge.evaluator],
-            on_row=None if on_row is None else lambda _: on_row(next(done)),
-        )
-        made = Scores(rows=result.rows, aggregates=result.aggregates)
-        head = _Head(key=key, rows=len(made.rows), aggregates=made.aggregates)
-        lines = [msgspec.json.encode(head), *map(msgspec.json.encode, made.rows)]
-        write_atomic(path, b"\n".join(lines) + b"\n", mode=0o600)
-        return made
+        known = _summary(folder, name)
+        if known is not None and known.key == key and not known.unsettled:
+            found = _scores(ScoreIndex(folder / known.file), known)
+            if found is not None:
+                return found
+        # What rows share stands in every line: another column makes another file.
+        identity = [judge.identity, *([cluster] if cluster is not None else [])]
+        file = f"{name}-{digest(identity)[:_SHORT]}.jsonl"
+        rows = evaluation_rows(recorded, data if judge.wants_data or cluster else None, judge, cluster)
+        aggregates, count = await self._judge(folder / file, rows, judge.evaluator, on_row)
+        index = ScoreIndex(folder / file)
+        made = _Summary(key=key, file=file, rows=count, unsettled=index.unsettled, aggregates=aggregates)
+        write_atomic(folder / f"{name}.json", msgspec.json.encode(made), mode=0o600)
+        found = _scores(index, made)
+        if found is None:
+            raise StorageError("scores that were just written are gone", where=str(folder / file), fix="run it again")
+        return found
+
+    async def _judge(
+        self, path: Path, rows: Iterator[EvaluationRow], evaluator: Evaluator, on_row: Callable[[int], None] | None
+    ) -> tuple[tuple[Estimate, ...], int]:
+        """Judge the rows that have no scores in a file yet; return the figures over all rows, and their number."""
+        index, pending = ScoreIndex(path), dict[int, str]()
+        session = EvaluationSession([evaluator], keeps_rows=False)
+        done = 0
+
+        def tell(judged: int) -> None:
+            nonlocal done
+            done += judged
+            if on_row is not None:
+                on_row(done)
+
+        def wanted() -> Iterator[tuple[int, EvaluationRow]]:
+            for place, row in enumerate(rows):
+                of = asked(row)
+                if index.has(place, of):
+                    if evaluator.aggregates and (line := index.line(place)) is not None:
+                        judged = Judged(scores=line.row.scores, returned=line.returned, completed=line.completed)
+                        session.recall(line.row, place, judged)
+                    tell(1)
+                else:
+                    pending[place] = of
+                    yield place, row
+
+        with AppendLog(path) as log:
+            async with (
+                LineWriter[int](log, interval=_INTERVAL, batch=_BATCH, on_recorded=lambda _: None) as writer,
+                session,
+            ):
+
+                async def record(place: int, row: ScoredRow) -> None:
+                    line = score_line(place, pending.pop(place), row, session.judged(evaluator.name, place))
+                    await writer.put([(place, line)])
+                    tell(1)
+
+                await score_all(session, wanted(), record=record)
+                return (await session.finish()).aggregates, done
 
     def stored(self, run: Run, evaluator: str) -> Scores:
         """Return the scores that an evaluator last gave a run.
@@ -126,15 +198,17 @@ class Scorer:
         Raises:
             Conflict: there are none.
         """
-        found = _load(self._path(run, evaluator), None)
+        folder = self._place(run)
+        known = _summary(folder, evaluator)
+        found = _scores(ScoreIndex(folder / known.file), known) if known is not None else None
         if found is None:
             raise Conflict(
                 f"the scores of '{evaluator}' for the run '{run.name}' are gone", fix="run the experiment again"
             )
         return found
 
-    def _path(self, run: Run, evaluator: str) -> Path:
-        return self._folder / run.id / FOLDER / f"{evaluator}.jsonl"
+    def _place(self, run: Run) -> Path:
+        return self._folder / run.id / FOLDER
 
 
 def evaluation_rows(
@@ -202,18 +276,20 @@ def _key(run: Run, judge: Judge, cluster: str | None) -> str:
     return digest([run.id, len(run.attempts), run.counts.completed, run.counts.done, judge.identity, *shared])
 
 
-def _load(path: Path, key: str | None) -> Scores | None:
-    """Return scores made before, or None when there are none of this key; without a key, whatever there is."""
-    if not path.exists():
-        return None
-    lines = (line for _, line in read_log(path))
+def _summary(folder: Path, evaluator: str) -> _Summary | None:
+    """Return what is said of the scores that an evaluator last gave; None when that cannot be read."""
     try:
-        head = msgspec.json.decode(next(lines, b""), type=_Head)
-        if key not in (None, head.key):
-            return None
-        decode = msgspec.json.Decoder(ScoredRow).decode
-        rows = tuple(map(decode, lines))
-    except msgspec.DecodeError:
-        # What cannot be read is made anew: scores follow from rows and evaluator.
+        return msgspec.json.decode((folder / f"{evaluator}.json").read_bytes(), type=_Summary)
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
-    return Scores(rows=rows, aggregates=head.aggregates) if len(rows) == head.rows else None
+
+
+def _scores(index: ScoreIndex, known: _Summary) -> Scores | None:
+    """Return scores made before; None when they are not whole: scores follow from rows and evaluator."""
+    try:
+        rows = ScoredRows.of(line.row for line in islice(index.lines(), known.rows))
+    except msgspec.DecodeError:
+        return None
+    if len(rows) != known.rows:
+        return None
+    return Scores(rows=rows, aggregates=known.aggregates, whole=lambda: (line.row for line in index.lines()))

@@ -21,7 +21,7 @@ from pilothouse.experiments.analysis.compilation import ArmResult, Frame, compar
 from pilothouse.experiments.analysis.direct import experiment_of_runs, refuse_unlike
 from pilothouse.experiments.analysis.facts import facts_of
 from pilothouse.experiments.analysis.faults import Fault, faults_of
-from pilothouse.experiments.analysis.measures import calls_made
+from pilothouse.experiments.analysis.measures import work_done
 from pilothouse.experiments.analysis.parts import cuts_of
 from pilothouse.experiments.analysis.prompts import prompt_diffs
 from pilothouse.experiments.analysis.recorded import Recorded, first_times
@@ -337,8 +337,7 @@ class ExperimentService:
         ended, result = await unless_stopped(work, stop, grace=0.0)
         if not ended or result is None:
             raise _stopped(record, run)
-        made = calls_made(result.recorded.rows(), since)
-        before = sum(row.attempt < since and row.status == "completed" for row in result.recorded.rows())
+        made, before = work_done(result.recorded, since)
         return _Work(result=result, made=made, before=before)
 
     async def _scored(
@@ -359,7 +358,7 @@ class ExperimentService:
 
     def _recorded(self, run: Run, variant: Variant, experiment: str | None) -> Recorded:
         """Return a run's rows; those from the cache with the time they took in earlier runs of the experiment."""
-        rows = partial(self._runs.rows, run)
+        rows = self._runs.reader(run)
         if not run.cache.hits or experiment is None:
             return Recorded(run=run, rows=rows)
         earlier = self._executor.rows_before(run, variant, experiment)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pilothouse.evaluation.types import (
     UPSTREAM,
@@ -22,13 +23,13 @@ from pilothouse.evaluation.types import (
 )
 from pilothouse.experiments.analysis.compilation import merge
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
-from pilothouse.experiments.analysis.measures import calls_made, measure
+from pilothouse.experiments.analysis.measures import measure, work_done
 from pilothouse.experiments.analysis.prompts import prompt_diffs
 from pilothouse.experiments.analysis.recorded import FirstTimes, Recorded, first_times
 from pilothouse.experiments.analysis.verdict import best_arm, notes_of, outcome_of, verdict_of
 from pilothouse.experiments.analysis.views import ArmRows, row_views
 from pilothouse.experiments.comparison import Arm
-from pilothouse.experiments.runs.types import Counts, FlowRef, Run, RunRow, RunSpec, Totals
+from pilothouse.experiments.runs.types import Attempt, Counts, FlowRef, Run, RunRow, RunSpec, Totals
 from pilothouse.experiments.types import Variant
 from pilothouse.flows.dag.variants import chosen
 from pilothouse.flows.loader import load_flow
@@ -85,7 +86,9 @@ def test_a_row_from_the_cache_takes_the_time_it_first_took() -> None:
 
 def test_calls_made_now_leave_out_earlier_attempts_and_the_cache() -> None:
     rows = [row(0, CALL, attempt=1), row(1, CALL, CACHED, CODE, attempt=2)]
-    assert [calls_made(rows, since) for since in (1, 2, 3)] == [2, 1, 0]
+    attempts = tuple(Attempt(number=number, started_at=RUN.created_at) for number in (1, 2))
+    done = structs.replace(recorded(rows), run=structs.replace(RUN, attempts=attempts))
+    assert [work_done(done, since) for since in (1, 2, 3)] == [(2, 0), (1, 1), (0, 2)]
 
 
 def label(number: int, truth: str, answer: str | None, *, failed: bool = False) -> ScoredRow:

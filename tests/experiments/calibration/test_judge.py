@@ -155,5 +155,5 @@ def test_the_evidence_says_what_the_judge_was_worth(project: Any, call: Any, tmp
     assert call("calibrate", "sms", "--labels", "labels.csv").exception is None
     project.data([("a prize for you", "spam")])
     project.run()
-    newest = max(project.root.rglob("scores/spam.jsonl"), key=lambda path: path.stat().st_mtime)
+    newest = max(project.root.rglob("scores/spam-*.jsonl"), key=lambda path: path.stat().st_mtime)
     assert '"calibration":"calibrated: kappa' in newest.read_text()

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import tracemalloc
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pilothouse.core.errors import Conflict, StorageError
 from pilothouse.core.storage.files import AppendLog
+from pilothouse.experiments.runs.engine.execution import recount
+from pilothouse.experiments.runs.engine.progress import Tally
 from pilothouse.experiments.runs.journal import Journal, RowWriter, renumber
 from pilothouse.experiments.runs.rowcodec import encode_row
 from pilothouse.experiments.runs.types import RowStatus, RunRow
+from pilothouse.models.types import Usage
 
 
 def make(number: int, *, repeat: int = 0, status: RowStatus = "completed", attempt: int = 1, text: str = "") -> RunRow:
@@ -171,3 +177,45 @@ def test_a_full_disk_ends_the_writer_and_keeps_what_was_recorded(
         monkeypatch.undo()
     assert 0 < len(recorded) < 500
     assert [row.number for row in Journal(path).rows()] == [row.number for row in recorded]
+
+
+def test_a_long_log_is_read_with_flat_memory(tmp_path: Path) -> None:
+    path, rows = tmp_path / "rows.jsonl", 500
+    with AppendLog(path) as log:
+        for number in range(rows):
+            log.append([encode_row(make(number, text="x" * 100_000))])
+    assert path.stat().st_size > 50_000_000
+    journal = Journal(path)
+    tracemalloc.start()
+    try:
+        index = journal.index()
+        assert sum(1 for _ in journal.sums(index=index)) == rows
+        assert journal.row(index, rows - 1, 0) is not None
+        assert sum(1 for _ in journal.rows(index=index)) == rows
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2_000_000
+
+
+def test_totals_rest_on_the_latest_outcomes_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    spent = Usage(input_tokens=3, output_tokens=2)
+    first = [replace(make(number, status="failed"), usage=spent, cost=Decimal("0.1")) for number in range(3)]
+    last = replace(make(1, attempt=2), cached_usage=spent, cached_cost=Decimal("0.2"), unpriced=4, duration=0.5)
+    write(path, [*first, last])
+    told = [recount(Journal(path)), Tally()]
+    told[1].add(Journal(path).rows())
+    assert told[0].counts(3) == told[1].counts(3)
+    assert told[0].totals() == told[1].totals()
+    assert told[0].totals().cost == Decimal("0.2")
+
+
+def test_a_line_whose_sums_are_damaged_is_told_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    write(path, [make(0)])
+    size = path.stat().st_size
+    with path.open("ab") as stream:
+        stream.write(b'{"line_id":"a","number":1,"status":"completed","duration":"long"}\n')
+    with pytest.raises(StorageError, match=f"byte {size}"):
+        recount(Journal(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ from pilothouse.core.errors import DataError
 from pilothouse.datasets.readers.base import ReadOptions, Record, open_text
 
 _decode = msgspec.json.Decoder().decode
+_ENDS_OF_KEYS = re.compile(r'"\s*:')
 
 
 def read_jsonl(path: Path, options: ReadOptions) -> Iterator[Record]:
@@ -45,8 +47,8 @@ def read_object(text: str, where: str) -> dict[str, Any]:
         raise DataError(f"this is {_kind(value)}", where=where, expected='an object, such as {"text": "..."}')
     data = cast("dict[str, Any]", value)
     # The parser keeps the last of two equal keys. Every key is followed by a colon, so when there are as many colons
-    # as keys on the top level, no key was lost; anything else is looked at closely.
-    if text.count(":") != len(data):
+    # (or colons after a quotation mark) as keys on the top level, no key was lost; else it is looked at closely.
+    if text.count(":") != len(data) and len(_ENDS_OF_KEYS.findall(text)) != len(data):
         json.loads(text, object_pairs_hook=lambda pairs: _refuse_double(pairs, where), parse_int=str, parse_float=str)
     return data
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from pilothouse.evaluation.aggregate import classification_report, estimates
 from pilothouse.evaluation.calibration.correction import corrected_rate
 from pilothouse.evaluation.calibration.types import Calibration
 from pilothouse.evaluation.calibration.wording import words
+from pilothouse.evaluation.columns import RowsById, ScoredRows
 from pilothouse.evaluation.compare import compare_runs
 from pilothouse.evaluation.figures import metrics_of
 from pilothouse.evaluation.slices.types import Cut
@@ -36,13 +37,13 @@ class ArmResult(Struct, frozen=True, kw_only=True):
     Attributes:
         variant: The variant.
         recorded: Its run.
-        scored: Its rows with all evaluators' scores.
+        scored: Its rows with all evaluators' scores, without their evidence.
         aggregates: What evaluators computed over all rows.
     """
 
     variant: Variant
     recorded: Recorded
-    scored: tuple[ScoredRow, ...]
+    scored: Sequence[ScoredRow]
     aggregates: tuple[Estimate, ...] = ()
 
     @property
@@ -71,15 +72,18 @@ class Frame(Struct, frozen=True, kw_only=True):
     facts: dict[str, str]
 
 
-def merge(scored: Sequence[Sequence[ScoredRow]]) -> tuple[ScoredRow, ...]:
+def merge(scored: Sequence[Iterable[ScoredRow]]) -> ScoredRows:
     """Return the rows of several evaluators over one run as rows that hold all scores."""
+    evaluators = [ScoredRows.of(rows) for rows in scored]
+    if all(rows.is_alike(evaluators[0]) for rows in evaluators[1:]):
+        return ScoredRows.beside(evaluators)
     scores: dict[str, list[Score]] = {}
     clusters: dict[str, str | None] = {}
-    for rows in scored:
+    for rows in evaluators:
         for row in rows:
             scores.setdefault(row.id, []).extend(row.scores)
             clusters[row.id] = row.cluster
-    return tuple(ScoredRow(id=id_, scores=tuple(found), cluster=clusters[id_]) for id_, found in scores.items())
+    return ScoredRows.of(ScoredRow(id=id_, scores=tuple(found), cluster=clusters[id_]) for id_, found in scores.items())
 
 
 def compare_arms(
@@ -159,7 +163,7 @@ def views_of(primary: Metric, arms: Sequence[ArmResult]) -> Iterator[RowView]:
             ArmRows(
                 rows=arm.recorded.rows(),
                 judged=Judgements(primary, arm.scored),
-                scores={row.id: row.scores for row in arm.scored},
+                scores=RowsById(arm.scored),
                 first=arm.recorded.first,
             )
             for arm in arms

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
 from decimal import Decimal
 
 import numpy as np
@@ -11,7 +10,6 @@ from msgspec import Struct
 
 from pilothouse.experiments.analysis.recorded import Recorded, duration_of, uses_cache
 from pilothouse.experiments.comparison import Calls, Latency
-from pilothouse.experiments.runs.types import RunRow
 from pilothouse.flows.results import NodeResult
 from pilothouse.models.types import Usage
 
@@ -77,9 +75,20 @@ def is_call(node: NodeResult) -> bool:
     return node.model is not None or node.usage is not None or node.cached_usage is not None
 
 
-def calls_made(rows: Iterable[RunRow], since: int) -> int:
-    """Return how many model calls the attempts of a run from ``since`` on really made."""
-    return sum(is_call(node) and node.status != "cached" for row in rows if row.attempt >= since for node in row.nodes)
+def work_done(recorded: Recorded, since: int) -> tuple[int, int]:
+    """Return how many model calls the attempts of a run from ``since`` on made, and how many rows had answers before.
+
+    The rows are read only where that does not follow from the record.
+    """
+    if since > len(recorded.run.attempts):
+        return 0, recorded.run.counts.completed
+    made = before = 0
+    for row in recorded.rows():
+        if row.attempt >= since:
+            made += sum(is_call(node) and node.status != "cached" for node in row.nodes)
+        else:
+            before += row.status == "completed"
+    return made, before
 
 
 def _latency(durations: array[float], cached: int, unknown: int) -> Latency:

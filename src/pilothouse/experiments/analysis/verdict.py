@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pilothouse.evaluation.aggregate import ONE_CLASS
 from pilothouse.evaluation.types import Comparison, Estimate, Metric
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.comparison import Arm, Outcome
@@ -32,6 +33,9 @@ def best_arm(arms: Sequence[Arm], metric: Metric) -> str | None:
 def verdict_of(metric: Metric, baseline: str, arms: Sequence[Arm], comparisons: Sequence[Comparison]) -> str:
     """Return the verdict of the primary metric in words."""
     by_name = {arm.name: arm for arm in arms}
+    if all(arm.failed >= arm.rows for arm in arms):
+        of = arms[0].name if len(arms) == 1 else "every variant"
+        return f"nothing was measured: no row of {of} was answered."
     if len(arms) == 1:
         return _alone(metric, arms[0])
     if all(item.n_pairs == 0 for item in comparisons):
@@ -69,6 +73,8 @@ def notes_of(metric: Metric, baseline: str, arms: Sequence[Arm], comparisons: Se
         note = _estimate(arm, metric).note
         if note:
             notes.append(f"{arm.name}, {metric.name}: {note}.")
+    if any((found.note or "").startswith(ONE_CLASS) for arm in arms for found in arm.estimates.values()):
+        notes.append("All true labels are of one class: nothing shows whether another would be recognised.")
     primary = [item for item in comparisons if item.metric == metric.name]
     unpaired = {count for item in primary for count in item.unpaired.values() if count}
     if unpaired:

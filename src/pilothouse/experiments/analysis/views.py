@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from pilothouse.evaluation.types import Score
+from pilothouse.evaluation.types import Score, ScoredRow
 from pilothouse.experiments.analysis.judgements import Judgement, Judgements
 from pilothouse.experiments.analysis.recorded import FirstTimes, duration_of, uses_cache
 from pilothouse.experiments.comparison import Answer, RowView
@@ -20,7 +20,7 @@ class ArmRows(Struct, frozen=True, kw_only=True):
 
     rows: Iterable[RunRow]
     judged: Judgements
-    scores: Mapping[str, Sequence[Score]]
+    scores: Mapping[str, ScoredRow]
     first: FirstTimes = field(default_factory=dict[tuple[str, int], float])
 
 
@@ -44,7 +44,8 @@ def row_views(arms: Sequence[ArmRows], repeat: int = 1) -> Iterator[RowView]:
                 answers.append(None)
                 continue
             judgement = arm.judged[evaluation_id(row, repeat)]
-            answers.append(_answer(row, judgement, arm.scores.get(evaluation_id(row, repeat), ()), arm.first))
+            scored = arm.scores.get(evaluation_id(row, repeat))
+            answers.append(_answer(row, judgement, () if scored is None else scored.scores, arm.first))
             truth = truth if truth is not None else judgement.truth
             first = first if first is not None and first.inputs else row
             heads[place] = next(streams[place], None)

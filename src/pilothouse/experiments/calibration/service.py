@@ -135,7 +135,7 @@ class JudgeService:
         if run is None:
             known = [item.variant.name for item in record.runs]
             raise NotFound(f"'{record.ref}' has no variant '{name}'", expected=nearest_hint(name, known))
-        rows = self._scorer.stored(self._runs.get(run), judge.evaluator.name).rows
+        rows = tuple(self._scorer.stored(self._runs.get(run), judge.evaluator.name).whole())
         if any(score.evaluator_version != judge.evaluator.version for row in rows for score in row.scores):
             raise Conflict(
                 f"the judge '{judge.evaluator.name}' is another one than when '{record.ref}' was run",

@@ -202,7 +202,7 @@ class ExperimentPlanner:
                 found[arm.variant.name] = merge([self._stored(run, name) for name in names])
         return found
 
-    def _stored(self, run: Run | None, evaluator: str) -> tuple[ScoredRow, ...]:
+    def _stored(self, run: Run | None, evaluator: str) -> Sequence[ScoredRow]:
         if run is not None:
             with suppress(Conflict):
                 return self._scorer.stored(run, evaluator).rows

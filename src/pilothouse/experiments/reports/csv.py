@@ -32,16 +32,18 @@ SUMMARY_COLUMNS = (
 
 def rows_csv(found: ExperimentComparison, rows: Iterable[RowView]) -> Iterator[str]:
     """Yield the file's text, one line for every row and arm."""
-    yield _line(ROW_COLUMNS)
+    line = _Lines()
+    yield line(ROW_COLUMNS)
     for row in rows:
         for arm, answer in zip(found.arms, row.answers, strict=True):
             if answer is not None:
-                yield _line(_row(row, arm, answer))
+                yield line(_row(row, arm, answer))
 
 
 def summary_csv(found: ExperimentComparison) -> Iterator[str]:
     """Yield the file's text, one line for every arm and metric."""
-    yield _line(SUMMARY_COLUMNS)
+    line = _Lines()
+    yield line(SUMMARY_COLUMNS)
     compared = {(item.candidate, item.metric): item for item in found.comparisons}
     for arm in found.arms:
         for metric in found.metrics:
@@ -51,7 +53,7 @@ def summary_csv(found: ExperimentComparison) -> Iterator[str]:
             ends = estimate.interval
             item = compared.get((arm.name, metric.name))
             between = item.difference.interval if item else None
-            yield _line(
+            yield line(
                 (
                     arm.name, arm.name == found.baseline, arm.run, metric.name, estimate.value,
                     ends.low if ends else None, ends.high if ends else None, ends.level if ends else None,
@@ -75,10 +77,18 @@ def _row(row: RowView, arm: Arm, answer: Answer) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _line(values: Iterable[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow([_cell(value) for value in values])
-    return text.getvalue()
+class _Lines:
+    """Makes lines of values."""
+
+    def __init__(self) -> None:
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text)
+
+    def __call__(self, values: Iterable[Any]) -> str:
+        self._text.seek(0)
+        self._text.truncate()
+        self._writer.writerow([_cell(value) for value in values])
+        return self._text.getvalue()
 
 
 def _cell(value: Any) -> Any:

@@ -12,21 +12,27 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import msgspec
 
 from pilothouse.core.errors import StorageError
 from pilothouse.core.storage.files import AppendLog, read_log, write_atomic
 from pilothouse.experiments.runs.rowcodec import decode_row, encode_row
-from pilothouse.experiments.runs.types import RowOrder, RowStatus, RunRow
+from pilothouse.experiments.runs.types import NO_USAGE, RowOrder, RowStatus, RunRow
+from pilothouse.models.types import Usage
+
+R = TypeVar("R")
 
 Recorded = tuple[RunRow, bytes]
 
 #: Bytes of rows that are written without waiting for the interval.
 BATCH_BYTES = 4 << 20
+
+_BLOCK = 1 << 16
 
 #: Rows that are copied with one write.
 KEEP_ROWS = 1000
@@ -43,11 +49,24 @@ class _Head(msgspec.Struct):
     repeat: int = 0
 
 
+class RowSums(_Head):
+    """The part of a line that totals rest on; inputs, outputs and nodes are skipped unread."""
+
+    usage: Usage = NO_USAGE
+    cached_usage: Usage = NO_USAGE
+    cost: Decimal | None = None
+    cached_cost: Decimal | None = None
+    unpriced: int = 0
+    cached: bool = False
+    duration: float = 0.0
+
+
 _heads = msgspec.json.Decoder(_Head)
+_sums = msgspec.json.Decoder(RowSums)
 
 
-class RowWriter:
-    """Writes rows in batches: one write and one sync for all rows of about 50 ms.
+class LineWriter(Generic[R]):
+    """Writes rows, or what else comes row by row, in batches: one write and one sync for all of about 50 ms.
 
     Args:
         log: The open journal.
@@ -57,13 +76,13 @@ class RowWriter:
     """
 
     def __init__(
-        self, log: AppendLog, *, interval: float, batch: int, on_recorded: Callable[[Sequence[RunRow]], None]
+        self, log: AppendLog, *, interval: float, batch: int, on_recorded: Callable[[Sequence[R]], None]
     ) -> None:
         self._log = log
         self._interval = interval
         self._batch = batch
         self._on_recorded = on_recorded
-        self._pending: list[Recorded] = []
+        self._pending: list[tuple[R, bytes]] = []
         self._bytes = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -84,7 +103,7 @@ class RowWriter:
         self._wake.set()
         await self.failed()
 
-    async def put(self, rows: Iterable[Recorded]) -> None:
+    async def put(self, rows: Iterable[tuple[R, bytes]]) -> None:
         """Take rows to be written; waits while the disk is far behind, so memory stays flat."""
         assert self._pump is not None
         if self._pump.done():
@@ -119,13 +138,16 @@ class RowWriter:
         finally:
             self._room.set()
 
-    async def _write(self, rows: list[Recorded]) -> None:
+    async def _write(self, rows: list[tuple[R, bytes]]) -> None:
         if not rows:
             return
         self._pending, self._bytes = [], 0
         self._room.set()
         await asyncio.to_thread(self._log.append, [line for _, line in rows])
         self._on_recorded([row for row, _ in rows])
+
+
+RowWriter = LineWriter[RunRow]
 
 
 class RowIndex:
@@ -210,9 +232,7 @@ class Journal:
             try:
                 head = _heads.decode(line)
             except msgspec.DecodeError as error:
-                raise StorageError(
-                    f"a recorded row is damaged: {error}", where=f"{self.path} at byte {start}"
-                ) from error
+                raise _damaged(error, self.path, start) from error
             index.put(head.number, head.repeat, start, head.status)
             start = end
         return start
@@ -230,10 +250,32 @@ class Journal:
         index = index if index is not None else self.index()
         if not self.path.exists():
             return
-        with self.path.open("rb") as stream:
+        with self.path.open("rb", buffering=_BLOCK) as stream:
+            here = 0
             for offset in index.offsets(status, order):
-                stream.seek(offset)
-                yield decode_row(stream.readline())
+                if offset != here:
+                    stream.seek(offset)
+                line = stream.readline()
+                here = offset + len(line)
+                yield decode_row(line)
+
+    def sums(self, *, status: RowStatus | None = None, index: RowIndex | None = None) -> Iterator[RowSums]:
+        """Yield what totals rest on of the latest outcome of every row, in the order in which they ended.
+
+        Args:
+            status: Only rows of this outcome.
+            index: The index, where it is known already.
+        """
+        index = index if index is not None else self.index()
+        start = 0
+        for end, line in read_log(self.path) if self.path.exists() else ():
+            try:
+                row = _sums.decode(line)
+            except msgspec.DecodeError as error:
+                raise _damaged(error, self.path, start) from error
+            if status in (None, row.status) and index.offset(row.number, row.repeat) == start:
+                yield row
+            start = end
 
     def row(self, index: RowIndex, number: int, repeat: int) -> RunRow | None:
         """Return the latest outcome of one row, or None when it has none."""
@@ -257,6 +299,15 @@ class Journal:
         finally:
             os.close(descriptor)
         return False
+
+
+def _damaged(error: Exception, path: Path, start: int) -> StorageError:
+    return StorageError(
+        f"a recorded row is damaged: {error}",
+        where=f"{path} at byte {start}",
+        expected="one row as JSON on each line",
+        fix="take a copy of the file, remove this line, and resume the run: its row is run again",
+    )
 
 
 def keep(source: Journal, log: AppendLog, made: Callable[[RunRow], RunRow | None]) -> int:

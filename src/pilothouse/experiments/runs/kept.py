@@ -14,7 +14,7 @@ from pilothouse.core.clock import Clock
 from pilothouse.core.errors import Conflict, NotFound
 from pilothouse.core.storage.files import AppendLog
 from pilothouse.experiments.runs.exports.formats import ExportFormat, export_run
-from pilothouse.experiments.runs.journal import Journal
+from pilothouse.experiments.runs.journal import Journal, RowIndex
 from pilothouse.experiments.runs.live import cancellation
 from pilothouse.experiments.runs.live.following import Follower
 from pilothouse.experiments.runs.records import counted, told
@@ -81,6 +81,21 @@ class KeptRuns:
         """
         found = run if isinstance(run, Run) else self._store.get(run)
         return self._journal(found).rows(status=status, order=order)
+
+    def reader(self, run: Run) -> Callable[[], Iterator[RunRow]]:
+        """Return what yields the rows of a run that has ended, in input order, from the first at each call.
+
+        Where the rows stand is found out once, not at each call.
+        """
+        journal = self._journal(run)
+        index: list[RowIndex] = []
+
+        def rows() -> Iterator[RunRow]:
+            if not index:
+                index.append(journal.index())
+            return journal.rows(index=index[0])
+
+        return rows
 
     def line(self, run: Run | str, line_id: str) -> tuple[RunRow, ...]:
         """Return all repetitions of one row.

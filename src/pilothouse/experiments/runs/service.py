@@ -218,7 +218,7 @@ class RunService(KeptRuns):
                 return status == "completed" or (failed_only and status is None)
 
             lines = plan.lines().wanted(is_done)
-            tally = await asyncio.to_thread(recount, journal, "completed")
+            tally = await asyncio.to_thread(recount, journal, "completed", index)
             async with self._opened(run, plan, stop) as (backend, cache):
                 execution = Execution(
                     self._continue(run, plan, forced), plan, journal=journal, log=log, tools=self._tools, tally=tally

@@ -21,7 +21,7 @@ from pilothouse.experiments.runs.engine.plan import Plan
 from pilothouse.experiments.runs.engine.pricing import Price, Tariffs
 from pilothouse.experiments.runs.engine.progress import Meter, Tally
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
-from pilothouse.experiments.runs.journal import Journal, RowWriter
+from pilothouse.experiments.runs.journal import Journal, RowIndex, RowWriter
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
 from pilothouse.experiments.runs.types import CacheUse, Counts, Progress, RowStatus, Run, RunStatus, Totals
@@ -196,10 +196,10 @@ class Execution:
                 await task
 
 
-def recount(journal: Journal, status: RowStatus | None = None) -> Tally:
+def recount(journal: Journal, status: RowStatus | None = None, index: RowIndex | None = None) -> Tally:
     """Return the sums over the latest outcomes of a journal's rows."""
     tally = Tally()
-    tally.add(journal.rows(status=status, order="completion"))
+    tally.add(journal.sums(status=status, index=index))
     return tally
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from pilothouse.core.clock import Clock
+from pilothouse.experiments.runs.journal import RowSums
 from pilothouse.experiments.runs.types import NO_USAGE, Counts, Progress, RunRow, Totals
 from pilothouse.models.types import Usage
 
@@ -29,7 +30,7 @@ class Tally:
         self.unpriced = 0
         self.row_seconds = 0.0
 
-    def add(self, rows: Iterable[RunRow]) -> None:
+    def add(self, rows: Iterable[RunRow | RowSums]) -> None:
         """Add rows."""
         for row in rows:
             if row.status == "completed":
