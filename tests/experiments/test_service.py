@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from pilothouse.core.errors import ConfigError, Conflict, ConnectionFault, DataError, Interrupted, NotFound
+from pilothouse.experiments.arms import ExperimentProgress
 from pilothouse.experiments.design.file import Overrides
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import RunSpec
-from pilothouse.experiments.service import ExperimentProgress
 from pilothouse.registry.service import RegistryService
 
 from .conftest import Project

@@ -19,6 +19,7 @@ from pilothouse.experiments.reports.files import ReportFiles, write_reports
 from pilothouse.experiments.runs.lineage import registered_as
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import Judge
+from pilothouse.experiments.sequential.types import LooksReport
 from pilothouse.experiments.settings import ExperimentSettings, ReportFormat
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import ExperimentRecord, ExperimentStatus
@@ -121,6 +122,12 @@ class Archive:
                 fix=f"go on with it: pilothouse experiment run {record.definition.path}",
             )
         return msgspec.msgpack.decode(self._blobs.get(record.comparison), type=ExperimentComparison)
+
+    def looks(self, record: ExperimentRecord) -> LooksReport | None:
+        """Return what a sequential experiment saw at its looks; None of any other, or of one that has not ended."""
+        if record.definition.sequential is None or record.comparison is None:
+            return None
+        return self.comparison(record).looks
 
     def write(
         self,

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from pilothouse.evaluation.items.types import ItemReport
 from pilothouse.evaluation.slices.types import SliceReport
 from pilothouse.evaluation.types import ClassificationReport, Comparison, Estimate, Metric
+from pilothouse.experiments.sequential.types import LooksReport
 from pilothouse.experiments.types import Variant
 from pilothouse.models.catalogue import ModelFacts
 from pilothouse.models.types import Usage
@@ -144,6 +145,7 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
         models: What is known of the models that the arms called.
         slices: The primary metric in parts of the data; None when none were asked for.
         items: What single rows tell; None where the primary metric gives single rows no value.
+        looks: What was seen at every look; None where all rows were compared once.
         facts: Versions, digests, dates, seed: label -> value.
     """
 
@@ -166,6 +168,7 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
     models: tuple[ModelFacts, ...] = ()
     slices: SliceReport | None = None
     items: ItemReport | None = None
+    looks: LooksReport | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:

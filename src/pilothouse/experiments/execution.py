@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import NotFound
@@ -12,7 +13,7 @@ from pilothouse.core.ids import new_id
 from pilothouse.experiments.design.preparation import PreparedArm
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.runs.types import Place, Progress, Run, RunRow, RunSpec
+from pilothouse.experiments.runs.types import Place, Progress, RowSample, Run, RunRow, RunSpec
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import Experiment, ExperimentRecord, ExperimentRun, Variant
 from pilothouse.flows.types import Flow
@@ -40,6 +41,7 @@ class ArmExecutor:
         position: int,
         arm: PreparedArm,
         *,
+        sample: RowSample | None = None,
         fresh: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
         stop: Stop | None = None,
@@ -54,6 +56,7 @@ class ArmExecutor:
             record: The experiment.
             position: The arm's place in it.
             arm: The arm.
+            sample: Only these rows; rows that earlier runs have beyond them stay.
             fresh: Take nothing that was done before: a new run, without the node cache.
             on_progress: Called at most ten times a second.
             stop: Asked by whoever wants it to end.
@@ -67,17 +70,29 @@ class ArmExecutor:
         link = ExperimentRun(variant=arm.variant, run=name)
         self._store.link(record.id, position, link, arm.key, self._clock.now())
         if earlier is not None:
-            asked = record.definition
-            run = await self._runs.resume(
-                name,
-                flow=_live(arm),
-                place=Place(compute=asked.compute, workers=asked.workers),
-                on_progress=on_progress,
-                stop=stop,
-            )
+            place = Place(compute=record.definition.compute, workers=record.definition.workers)
+            go_on = self._runs.resume if sample is None else partial(self._runs.extend, sample=sample, retry=True)
+            run = await go_on(name, flow=_live(arm), place=place, on_progress=on_progress, stop=stop)
             return run, len(earlier.attempts) + 1
-        spec = _spec(record.definition, arm, name, record.id, fresh=fresh)
+        spec = _spec(record.definition, arm, name, record.id, sample=sample, fresh=fresh)
         return await self._runs.execute(spec, flow=_live(arm), on_progress=on_progress, stop=stop), 1
+
+    async def extend(
+        self,
+        arm: PreparedArm,
+        run: Run,
+        sample: RowSample,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: Stop | None = None,
+    ) -> Run:
+        """Return a run of an arm with all rows of a larger sample; rows that failed stay failed.
+
+        Raises:
+            Conflict: another process is working on the run.
+            UserError: flow, data or connection cannot be used.
+        """
+        return await self._runs.extend(run.name, sample, flow=_live(arm), on_progress=on_progress, stop=stop)
 
     def earlier(self, arm: PreparedArm) -> Run | None:
         """Return the latest run of the same arm, of this experiment or another; None when there is none."""
@@ -101,7 +116,9 @@ def _live(arm: PreparedArm) -> Flow | None:
     return arm.flow if arm.flow.target is not None else None
 
 
-def _spec(experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *, fresh: bool) -> RunSpec:
+def _spec(
+    experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *, sample: RowSample | None, fresh: bool
+) -> RunSpec:
     return RunSpec(
         flow=experiment.flow,
         data=experiment.data,
@@ -115,6 +132,7 @@ def _spec(experiment: Experiment, arm: PreparedArm, name: str, record_id: str, *
         concurrency=experiment.concurrency,
         repeat=experiment.repeats,
         limit=experiment.limit,
+        sample=sample,
         compute=experiment.compute,
         workers=experiment.workers,
         experiment=record_id,

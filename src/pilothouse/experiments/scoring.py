@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -133,17 +133,18 @@ class Scorer:
             Conflict: another process judges the same rows.
         """
         folder, name = self._place(recorded.run), judge.evaluator.name
-        key = _key(recorded.run, judge, cluster)
+        key = _key(recorded, judge, cluster)
         known = _summary(folder, name)
         if known is not None and known.key == key and not known.unsettled:
             found = _scores(ScoreIndex(folder / known.file), known)
             if found is not None:
                 return found
         # What rows share stands in every line: another column makes another file.
-        identity = [judge.identity, *([cluster] if cluster is not None else [])]
+        identity = [judge.identity, *_order(recorded), *([cluster] if cluster is not None else [])]
         file = f"{name}-{digest(identity)[:_SHORT]}.jsonl"
         rows = evaluation_rows(recorded, data if judge.wants_data or cluster else None, judge, cluster)
-        aggregates, count = await self._judge(folder / file, rows, judge.evaluator, on_row)
+        placed = zip(_places(recorded), rows, strict=False)
+        aggregates, count = await self._judge(folder / file, placed, judge.evaluator, on_row)
         index = ScoreIndex(folder / file)
         made = _Summary(key=key, file=file, rows=count, unsettled=index.unsettled, aggregates=aggregates)
         write_atomic(folder / f"{name}.json", msgspec.json.encode(made), mode=0o600)
@@ -153,7 +154,11 @@ class Scorer:
         return found
 
     async def _judge(
-        self, path: Path, rows: Iterator[EvaluationRow], evaluator: Evaluator, on_row: Callable[[int], None] | None
+        self,
+        path: Path,
+        rows: Iterable[tuple[int, EvaluationRow]],
+        evaluator: Evaluator,
+        on_row: Callable[[int], None] | None,
     ) -> tuple[tuple[Estimate, ...], int]:
         """Judge the rows that have no scores in a file yet; return the figures over all rows, and their number."""
         index, pending = ScoreIndex(path), dict[int, str]()
@@ -167,7 +172,7 @@ class Scorer:
                 on_row(done)
 
         def wanted() -> Iterator[tuple[int, EvaluationRow]]:
-            for place, row in enumerate(rows):
+            for place, row in rows:
                 of = asked(row)
                 if index.has(place, of):
                     if evaluator.aggregates and (line := index.line(place)) is not None:
@@ -270,9 +275,27 @@ def _failure(row: RunRow) -> ErrorInfo | None:
     return row.error or ErrorInfo(type="RowError", message=f"the row is {row.status}")
 
 
-def _key(run: Run, judge: Judge, cluster: str | None) -> str:
+def _places(recorded: Recorded) -> Iterator[int]:
+    """Yield where the scores of each row stand: in a random order, those of a smaller sample come first."""
+    if recorded.places is None:
+        yield from itertools.count()
+        return
+    for row in recorded.rows():
+        yield recorded.places[row.number] * recorded.run.repeat + row.repeat
+
+
+def _order(recorded: Recorded) -> list[Any]:
+    """Return what decides where scores stand in their file; nothing where it is the data's order."""
+    sample = recorded.run.spec.sample
+    return ["sample", sample.seed, sample.cluster] if sample is not None and recorded.places is not None else []
+
+
+def _key(recorded: Recorded, judge: Judge, cluster: str | None) -> str:
     """Return a digest of what the scores rest on: a resumed run has other rows than before."""
+    run = recorded.run
     shared = [cluster] if cluster is not None else []
+    if recorded.places is not None:
+        shared.append(f"sample of {len(recorded.places)}")
     return digest([run.id, len(run.attempts), run.counts.completed, run.counts.done, judge.identity, *shared])
 
 
@@ -287,9 +310,13 @@ def _summary(folder: Path, evaluator: str) -> _Summary | None:
 def _scores(index: ScoreIndex, known: _Summary) -> Scores | None:
     """Return scores made before; None when they are not whole: scores follow from rows and evaluator."""
     try:
-        rows = ScoredRows.of(line.row for line in islice(index.lines(), known.rows))
+        rows = ScoredRows.of(line.row for line in itertools.islice(index.lines(), known.rows))
     except msgspec.DecodeError:
         return None
     if len(rows) != known.rows:
         return None
-    return Scores(rows=rows, aggregates=known.aggregates, whole=lambda: (line.row for line in index.lines()))
+    return Scores(
+        rows=rows,
+        aggregates=known.aggregates,
+        whole=lambda: (line.row for line in itertools.islice(index.lines(), known.rows)),
+    )

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from msgspec import Struct, structs
 
 from pilothouse.access.types import Actor
 from pilothouse.core.clock import Clock
-from pilothouse.core.errors import Interrupted
 from pilothouse.core.services import Services
 from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.core.storage.sql import Database
-from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.service import EvaluationService
-from pilothouse.experiments.analysis.compilation import ArmResult, Frame, compare_arms, merge, views_of
+from pilothouse.experiments.analysis.compilation import ArmResult, Frame, compare_arms, views_of
 from pilothouse.experiments.analysis.direct import experiment_of_runs, refuse_unlike
 from pilothouse.experiments.analysis.facts import facts_of
 from pilothouse.experiments.analysis.faults import Fault, faults_of
-from pilothouse.experiments.analysis.measures import work_done
 from pilothouse.experiments.analysis.parts import cuts_of
 from pilothouse.experiments.analysis.prompts import prompt_diffs
-from pilothouse.experiments.analysis.recorded import Recorded, first_times
 from pilothouse.experiments.archive import Archive
+from pilothouse.experiments.arms import ArmWork, ArmWorker, OnProgress, Task
 from pilothouse.experiments.calibration.declared import declared_by, versions_of
 from pilothouse.experiments.comparison import Calls, ExperimentComparison
 from pilothouse.experiments.design.file import Overrides
@@ -33,39 +30,17 @@ from pilothouse.experiments.design.plan import ExperimentPlan, ExperimentPlanner
 from pilothouse.experiments.design.preparation import Prepared, Preparer
 from pilothouse.experiments.execution import ArmExecutor
 from pilothouse.experiments.reports.files import ReportFiles
-from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
+from pilothouse.experiments.runs.engine.sampling import places_of
+from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import FOLDER, RunService
-from pilothouse.experiments.runs.types import Progress, Run
-from pilothouse.experiments.scoring import Judge, Scorer, Scores
+from pilothouse.experiments.runs.types import RowSample, Run
+from pilothouse.experiments.scoring import Scorer
+from pilothouse.experiments.sequential.looks import run_looks
+from pilothouse.experiments.sequential.types import LooksReport
 from pilothouse.experiments.settings import ExperimentSettings, ReportFormat
 from pilothouse.experiments.store import ExperimentStore
-from pilothouse.experiments.types import EvaluatorUse, ExperimentRecord, ExperimentStatus, Variant
+from pilothouse.experiments.types import EvaluatorUse, Experiment, ExperimentRecord, ExperimentStatus
 from pilothouse.registry.service import RegistryService
-
-
-class ExperimentProgress(Struct, frozen=True, kw_only=True):
-    """A glance at an experiment in motion.
-
-    Attributes:
-        variant: The arm at work.
-        position: Its 0-based place.
-        variants: How many arms there are.
-        phase: What is going on.
-        total: Rows of the arm; None while unknown.
-        done: Rows answered, or judged.
-        run: The run in motion, in the phase ``rows``.
-    """
-
-    variant: str
-    position: int
-    variants: int
-    phase: Literal["rows", "scoring"]
-    total: int | None = None
-    done: int = 0
-    run: Progress | None = None
-
-
-OnProgress = Callable[[ExperimentProgress], None]
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -90,14 +65,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     rows_before: int
     failed: int
     faults: tuple[Fault, ...] = ()
-
-
-class _Work(Struct, frozen=True, kw_only=True):
-    """One arm after it was run: its result, the calls made now, the rows answered before."""
-
-    result: ArmResult
-    made: int
-    before: int
 
 
 class ExperimentService:
@@ -130,7 +97,7 @@ class ExperimentService:
         self._planner = ExperimentPlanner(runs, executor.earlier, scorer, preparer.models, clock)
         self._executor = executor
         self._runs = runs
-        self._scorer = scorer
+        self._worker = ArmWorker(executor, runs, scorer)
         self._evaluation = evaluation
         self._archive = archive
         self._clock = clock
@@ -186,11 +153,14 @@ class ExperimentService:
         prepared = path if isinstance(path, Prepared) else self._preparer.prepare(path, overrides)
         record = self._archive.begin(prepared, self._actor.name, self._clock.now())
         try:
-            work = [
-                await self._arm(record, prepared, position, fresh=fresh, tell=on_progress, stop=stop or Stop())
-                for position in range(len(prepared.arms))
-            ]
-            return self._conclude(record, prepared, work)
+            task = Task(record=record, prepared=prepared, fresh=fresh, tell=on_progress, stop=stop or Stop())
+            rule = prepared.experiment.sequential
+            if rule is not None:
+                work, looks = await run_looks(self._worker, task, rule, declared_by(prepared.judges, self._evaluation))
+                return self._conclude(record, prepared, work, looks)
+            return self._conclude(
+                record, prepared, [await self._worker.work(task, position) for position in range(len(prepared.arms))]
+            )
         except BaseException:
             self._archive.settle(record, "interrupted", self._clock.now())
             raise
@@ -231,7 +201,7 @@ class ExperimentService:
         data = self._preparer.data_of(runs[0]) if cluster or any(judge.wants_data for judge in judges) else None
         experiment = experiment_of_runs(runs, uses, primary=primary, seed=seed)
         arms = [
-            await self._scored(arm, self._recorded(run, arm, None), data, judges, cluster)
+            await self._worker.scored(arm, self._worker.recorded(run, arm, None), data, judges, cluster)
             for arm, run in zip(experiment.variants, runs, strict=True)
         ]
         frame = Frame(
@@ -283,15 +253,11 @@ class ExperimentService:
             Conflict: its scores are gone.
         """
         names = [use.spec.name for use in record.definition.evaluators]
-        return [
-            _result(
-                link.variant,
-                self._recorded(run, link.variant, record.name),
-                [self._scorer.stored(run, name) for name in names],
-            )
-            for link in record.runs
-            for run in (self._runs.get(link.run),)
+        found = [
+            self._worker.stored(self._runs.get(link.run), link.variant, record.name, names) for link in record.runs
         ]
+        asked, looks = record.definition, self._archive.looks(record)
+        return found if looks is None else [self._seen(asked, arm, looks) for arm in found]
 
     def recorded(self, path: Path) -> ExperimentRecord:
         """Return the record of an experiment file as it stands, with its gate as it is written now.
@@ -302,69 +268,17 @@ class ExperimentService:
         """
         return self._archive.recorded(self._preparer.prepare(path))
 
-    async def _arm(
-        self,
-        record: ExperimentRecord,
-        prepared: Prepared,
-        position: int,
-        *,
-        fresh: bool,
-        tell: OnProgress | None,
-        stop: Stop,
-    ) -> _Work:
-        """Run one arm and let every evaluator judge it."""
-        arm = prepared.arms[position]
-        glance = ExperimentProgress(
-            variant=arm.variant.name,
-            position=position,
-            variants=len(prepared.arms),
-            phase="rows",
-            total=prepared.rows * prepared.experiment.repeats,
-        )
+    def _seen(self, asked: Experiment, arm: ArmResult, looks: LooksReport) -> ArmResult:
+        """Return an arm as far as a sequential experiment went: its run may have come further in another one."""
+        data = self._preparer.data_of(arm.run)
+        if data is None:
+            return arm
+        sample = RowSample(size=looks.size_of(arm.variant.name), seed=looks.seed, cluster=looks.cluster)
+        return self._worker.restricted(arm, asked.name, places_of(data, sample, asked.limit))
 
-        def on_rows(seen: Progress) -> None:
-            if tell is not None:
-                tell(structs.replace(glance, done=seen.counts.done, run=seen))
-
-        run, since = await self._executor.run(record, position, arm, fresh=fresh, on_progress=on_rows, stop=stop)
-        if run.status in {"interrupted", "cancelled"} or stop.is_asked:
-            raise _stopped(record, run)
-        scoring = structs.replace(glance, phase="scoring", total=run.counts.done)
-        on_row = None if tell is None else partial(_tell_scored, tell, scoring)
-        recorded, cluster = self._recorded(run, arm.variant, record.name), prepared.experiment.cluster
-        work = self._scored(arm.variant, recorded, prepared.data, prepared.judges, cluster, on_row)
-        # Judges may be models, too: a stop must not wait for thousands of their answers.
-        ended, result = await unless_stopped(work, stop, grace=0.0)
-        if not ended or result is None:
-            raise _stopped(record, run)
-        made, before = work_done(result.recorded, since)
-        return _Work(result=result, made=made, before=before)
-
-    async def _scored(
-        self,
-        variant: Variant,
-        recorded: Recorded,
-        data: DatasetSource | None,
-        judges: Sequence[Judge],
-        cluster: str | None,
-        on_row: Callable[[int], None] | None = None,
-    ) -> ArmResult:
-        """Return a run with the scores of all evaluators."""
-        return _result(
-            variant,
-            recorded,
-            [await self._scorer.score(recorded, data, judge, on_row, cluster=cluster) for judge in judges],
-        )
-
-    def _recorded(self, run: Run, variant: Variant, experiment: str | None) -> Recorded:
-        """Return a run's rows; those from the cache with the time they took in earlier runs of the experiment."""
-        rows = self._runs.reader(run)
-        if not run.cache.hits or experiment is None:
-            return Recorded(run=run, rows=rows)
-        earlier = self._executor.rows_before(run, variant, experiment)
-        return Recorded(run=run, rows=rows, first=first_times(rows(), earlier))
-
-    def _conclude(self, record: ExperimentRecord, prepared: Prepared, work: Sequence[_Work]) -> Finding:
+    def _conclude(
+        self, record: ExperimentRecord, prepared: Prepared, work: Sequence[ArmWork], looks: LooksReport | None = None
+    ) -> Finding:
         """Compare the arms, keep what was found, and write the reports."""
         arms = [item.result for item in work]
         runs = [arm.run for arm in arms]
@@ -375,6 +289,7 @@ class ExperimentService:
             now=self._clock.now(),
             prompts=prompt_diffs(base.flow, others),
             cuts=cuts_of(prepared.experiment.slices, prepared.data),
+            looks=looks,
             facts=facts_of(prepared.experiment, runs, versions_of(prepared.judges), record.ref, record.digest),
         )
         found = compare_arms(prepared.experiment, arms, declared_by(prepared.judges, self._evaluation), frame)
@@ -401,28 +316,7 @@ class ExperimentService:
         return record if names else structs.replace(record, status="interrupted")
 
 
-def _result(variant: Variant, recorded: Recorded, scores: Sequence[Scores]) -> ArmResult:
-    return ArmResult(
-        variant=variant,
-        recorded=recorded,
-        scored=merge([item.rows for item in scores]),
-        aggregates=tuple(figure for item in scores for figure in item.aggregates),
-    )
-
-
-def _tell_scored(tell: OnProgress, glance: ExperimentProgress, done: int) -> None:
-    tell(structs.replace(glance, done=done))
-
-
 def _status(runs: Sequence[Run]) -> ExperimentStatus:
     if all(run.counts.completed == 0 for run in runs):
         return "failed"
     return "completed_with_errors" if any(run.counts.unsuccessful for run in runs) else "completed"
-
-
-def _stopped(record: ExperimentRecord, run: Run) -> Interrupted:
-    done = f"{run.counts.done:,} of {run.counts.total:,}" if run.counts.total is not None else f"{run.counts.done:,}"
-    return Interrupted(
-        f"stopped in the variant '{run.spec.display_name or run.name}': {done} rows are recorded",
-        fix="the same command goes on from there",
-    )

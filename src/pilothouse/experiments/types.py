@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from pilothouse.evaluation.slices.types import Slicing
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.rules import Gate
+from pilothouse.experiments.sequential.types import Sequential
 
 Design = Literal["grid", "one-factor", "sample"]
 """``grid`` = every combination; ``one-factor`` = the defaults, then one change at a time; ``sample`` = random draws."""
@@ -79,6 +80,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
         workers: Worker processes; no part of what it finds either.
         slices: Parts of the data that are looked at by themselves.
         gate: What has to hold before a variant may be used; no part of what the experiment finds.
+        sequential: How it looks at its rows while it runs, and stops; None = all rows are compared once.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
     workers: int | None = None
     slices: Slicing | None = None
     gate: Gate | None = None
+    sequential: Sequential | None = None
 
 
 class ExperimentRun(Struct, frozen=True, kw_only=True):

@@ -8,9 +8,10 @@ import json
 import pytest
 
 from pilothouse.core.errors import Interrupted
+from pilothouse.experiments.arms import ExperimentProgress
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.service import ExperimentProgress, ExperimentService
+from pilothouse.experiments.service import ExperimentService
 
 from .conftest import Lab
 

@@ -188,6 +188,14 @@ class AsymptoticSequence:
         reach = math.sqrt(self._squares / (self.n - 1) * bound)
         return Interval(low=self._mean - reach, high=self._mean + reach, level=self._level, method=self.method)
 
+    def p_value(self, mean: float = 0.0) -> float | None:
+        """Return the smallest alpha whose sequence, of the same shape, leaves out ``mean``; None as `interval`."""
+        if self.n < self._least or self._squares <= 0.0:
+            return None
+        scale = self.n * self._rho2 + 1.0
+        gap2 = (self._mean - mean) ** 2 * (self.n - 1) / self._squares
+        return min(1.0, math.exp(0.5 * math.log(scale) - gap2 * self.n * self.n * self._rho2 / (2.0 * scale)))
+
 
 def decide(interval: Interval | None, *, margin: float | None = None, better: Direction = "higher") -> Decision:
     """Return what the sequence of a difference says at a look.

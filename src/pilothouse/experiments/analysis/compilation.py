@@ -27,6 +27,8 @@ from pilothouse.experiments.analysis.verdict import best_arm, notes_of, outcome_
 from pilothouse.experiments.analysis.views import ArmRows, row_views
 from pilothouse.experiments.comparison import Arm, Confusion, ExperimentComparison, PromptDiff, RowView
 from pilothouse.experiments.runs.types import Run
+from pilothouse.experiments.sequential.types import LooksReport
+from pilothouse.experiments.sequential.words import looks_notes, settled, verdict_of_looks
 from pilothouse.experiments.types import Experiment, Variant
 from pilothouse.models.catalogue import facts as model_facts
 
@@ -70,6 +72,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     prompts: tuple[PromptDiff, ...] = ()
     cuts: tuple[Cut, ...] = ()
     facts: dict[str, str]
+    looks: LooksReport | None = None
 
 
 def merge(scored: Sequence[Iterable[ScoredRow]]) -> ScoredRows:
@@ -95,7 +98,7 @@ def compare_arms(
         NotFound: when no evaluator gives the primary metric.
         DataError: when the arms are not over the same rows.
     """
-    metrics = _metrics(experiment, arms, declared)
+    metrics = metrics_for(experiment, arms, declared)
     primary = metrics[0]
     how = Procedure(
         level=1.0 - experiment.alpha, alpha=experiment.alpha, resamples=experiment.resamples, seed=experiment.seed
@@ -103,7 +106,10 @@ def compare_arms(
     scored = {arm.variant.name: arm.scored for arm in arms}
     found = [_arm(arm, metrics, declared, how) for arm in arms]
     comparisons: list[Comparison] = []
-    if len(arms) > 1:
+    if frame.looks is not None:
+        # Who stops by one metric has no guarantee for the others: they are not compared.
+        comparisons += settled(compare_runs(primary, scored, experiment.baseline, how), frame.looks)
+    elif len(arms) > 1:
         for metric in metrics:
             comparisons += compare_runs(metric, scored, experiment.baseline, how)
     deciding = [item for item in comparisons if item.metric == primary.name]
@@ -122,8 +128,11 @@ def compare_arms(
         comparisons=tuple(comparisons),
         outcome=outcome_of(found, deciding),
         best=best_arm(found, primary),
-        verdict=verdict_of(primary, experiment.baseline, found, deciding),
+        verdict=verdict_of(primary, experiment.baseline, found, deciding)
+        if frame.looks is None
+        else verdict_of_looks(primary, experiment.baseline, found, deciding, frame.looks),
         notes=(
+            *(looks_notes(frame.looks, experiment.baseline) if frame.looks is not None else ()),
             *(str(fault) for arm in arms for fault in faults_of(arm.variant.name, arm.scored)),
             *_judge_notes(metrics, found, declared),
             *notes_of(primary, experiment.baseline, found, comparisons),
@@ -137,6 +146,7 @@ def compare_arms(
         ),
         slices=parts,
         items=items_of(experiment, metrics, scored, how, repeats),
+        looks=frame.looks,
         facts=frame.facts,
     )
 
@@ -172,8 +182,12 @@ def views_of(primary: Metric, arms: Sequence[ArmResult]) -> Iterator[RowView]:
     )
 
 
-def _metrics(experiment: Experiment, arms: Sequence[ArmResult], declared: Sequence[Declared]) -> tuple[Metric, ...]:
-    """Return the metrics of all arms together, the primary first."""
+def metrics_for(experiment: Experiment, arms: Sequence[ArmResult], declared: Sequence[Declared]) -> tuple[Metric, ...]:
+    """Return the metrics of all arms together, the primary first.
+
+    Raises:
+        NotFound: when no evaluator gives the primary metric.
+    """
     found = metrics_of(
         (row for arm in arms for row in arm.scored),
         {item.name: item.metrics for item in declared},

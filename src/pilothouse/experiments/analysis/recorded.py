@@ -25,11 +25,13 @@ class Recorded(Struct, frozen=True, kw_only=True):
         run: The run, ended.
         rows: Its rows in input order, from the first at each call.
         first: First durations of the rows that the cache answered.
+        places: Row number -> place in the random order, where the rows are a sample; None where they are not.
     """
 
     run: Run
     rows: Callable[[], Iterable[RunRow]]
     first: FirstTimes = field(default_factory=dict[tuple[str, int], float])
+    places: Mapping[int, int] | None = None
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode

@@ -16,11 +16,12 @@ import msgspec
 from pilothouse.core.errors import PilothouseError
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, progress
+from pilothouse.experiments.arms import ExperimentProgress
 from pilothouse.experiments.commands import options
 from pilothouse.experiments.design.file import Overrides
 from pilothouse.experiments.reports.terminal import terminal_report
 from pilothouse.experiments.runs.interrupts import Stop, catch_signals
-from pilothouse.experiments.service import ExperimentProgress, ExperimentService, Finding
+from pilothouse.experiments.service import ExperimentService, Finding
 from pilothouse.experiments.tracking.commands.log import told
 from pilothouse.experiments.tracking.service import TrackingService
 

@@ -25,6 +25,8 @@ from pilothouse.experiments.design.variants import Sample, Space, expand, find
 from pilothouse.experiments.rules import Gate, check_gate
 from pilothouse.experiments.runs.compute.types import check_compute
 from pilothouse.experiments.runs.runfile import within
+from pilothouse.experiments.sequential.rules import check_sequential
+from pilothouse.experiments.sequential.types import Sequential
 from pilothouse.experiments.settings import Alpha, Concurrency, ExperimentDefaults, Repeats, Resamples, Seed
 from pilothouse.experiments.types import Design, EvaluatorUse, Experiment, Variant
 
@@ -77,6 +79,7 @@ class ExperimentFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workers: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     slices: list[str | SliceBy] | Slicing | None = None
     gate: Gate | None = None
+    sequential: Sequential | None = None
 
 
 class Overrides(Struct, frozen=True, kw_only=True):
@@ -201,6 +204,7 @@ def resolve(
         workers=said.workers or file.workers,
         slices=_slices(file, said),
         gate=_gate(file, document, arms, root),
+        sequential=check_sequential(file.sequential, arms, {"slices": file.slices, "gate": file.gate}, document.where),
     )
 
 
@@ -250,7 +254,7 @@ def _at(axis: Axis, place: int, path: str) -> tuple[Key, ...]:
 def _slices(file: ExperimentFile, said: Overrides) -> Slicing | None:
     """Return the slices of the file; several datasets are slices of their own accord."""
     slicing = Slicing(by=tuple(file.slices)) if isinstance(file.slices, list) else file.slices
-    if not file.datasets or said.data is not None:
+    if not file.datasets or said.data is not None or file.sequential is not None:
         return slicing
     if slicing is None:
         return Slicing(by=(COLUMN,))

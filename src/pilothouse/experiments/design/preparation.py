@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -34,8 +34,10 @@ from pilothouse.experiments.design.layers import Layers
 from pilothouse.experiments.design.settings import Placed, applied, check_setting, placed
 from pilothouse.experiments.design.variants import Space
 from pilothouse.experiments.rules import is_measured
-from pilothouse.experiments.runs.types import Run
+from pilothouse.experiments.runs.engine.sampling import places_of
+from pilothouse.experiments.runs.types import RowSample, Run
 from pilothouse.experiments.scoring import SOURCES, Judge
+from pilothouse.experiments.sequential.watching import check_metric
 from pilothouse.experiments.settings import ExperimentDefaults, ExperimentSettings
 from pilothouse.experiments.types import Experiment, Variant
 from pilothouse.flows.dag.variants import chosen
@@ -161,7 +163,7 @@ class Preparer:
             arms=arms,
             data=data,
             judges=judges,
-            rows=min(data.profile.rows, experiment.limit or data.profile.rows),
+            rows=_rows(experiment, data),
             digest=_digest(experiment, arms, judges),
         )
 
@@ -234,6 +236,8 @@ class Preparer:
             "mapping": mapping,
             "repeats": experiment.repeats,
             "limit": experiment.limit,
+            # The order in which rows are drawn, not how many: a run goes on from look to look.
+            **({"sample": [experiment.seed, experiment.cluster]} if experiment.sequential is not None else {}),
             # Left out where there are none: the keys of earlier runs stay what they were.
             **({"settings": settings.connections} if settings.connections else {}),
         }
@@ -326,9 +330,18 @@ _LACKS = {
 }
 
 
-def _check_metrics(experiment: Experiment, evaluators: Iterable[Evaluator], document: Layers) -> None:
+def _check_decider(experiment: Experiment, evaluators: Iterable[Evaluator], document: Layers) -> None:
+    """Refuse to stop early by a metric that is no mean, where that is known beforehand."""
+    metrics = [metric for evaluator in evaluators for metric in evaluator.metrics]
+    named = next((metric for metric in metrics if metric.name == experiment.primary), None)
+    if experiment.sequential is not None and named is not None:
+        check_metric(named, document.where("primary"))
+
+
+def _check_metrics(experiment: Experiment, evaluators: Sequence[Evaluator], document: Layers) -> None:
     """Refuse an unknown metric early, where all evaluators say beforehand which ones they give."""
     declared: list[str] = []
+    _check_decider(experiment, evaluators, document)
     for evaluator in evaluators:
         if not evaluator.metrics:
             return
@@ -348,6 +361,15 @@ def _check_metrics(experiment: Experiment, evaluators: Iterable[Evaluator], docu
             )
 
 
+def _rows(experiment: Experiment, data: DatasetSource) -> int:
+    """Return how many rows of the data are used at most."""
+    rule, rows = experiment.sequential, min(data.profile.rows, experiment.limit or data.profile.rows)
+    if rule is None or rule.max_rows is None:
+        return rows
+    most = RowSample(size=rule.max_rows, seed=experiment.seed, cluster=experiment.cluster)
+    return len(places_of(data, most, experiment.limit))
+
+
 def _digest(experiment: Experiment, arms: Iterable[PreparedArm], judges: Iterable[Judge]) -> str:
     return digest(
         {
@@ -358,5 +380,6 @@ def _digest(experiment: Experiment, arms: Iterable[PreparedArm], judges: Iterabl
             **({"cluster": experiment.cluster} if experiment.cluster is not None else {}),
             # Only where there are any: an experiment without slices keeps the digest it had before there were slices.
             **({"slices": experiment.slices} if experiment.slices is not None else {}),
+            **({"sequential": experiment.sequential} if experiment.sequential is not None else {}),
         }
     )

@@ -18,7 +18,7 @@ from pilothouse.experiments.runs.engine.execution import recount
 from pilothouse.experiments.runs.engine.plan import Plan
 from pilothouse.experiments.runs.journal import Journal
 from pilothouse.experiments.runs.lineage import slug
-from pilothouse.experiments.runs.types import NO_USAGE, Attempt, Counts, Place, Run, RunRow, RunStatus
+from pilothouse.experiments.runs.types import NO_USAGE, Attempt, Counts, Place, RowSample, Run, RunRow, RunStatus
 
 
 def new_run(plan: Plan, now: datetime, actor: Actor, choice: Choice, resumed: Run | None = None) -> Run:
@@ -87,6 +87,24 @@ def elsewhere(run: Run, place: Place) -> Run:
     """Return the record of a run whose rows run elsewhere from now on."""
     changed = {name: value for name, value in msgspec.structs.asdict(place).items() if value is not None}
     return msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, **changed)) if changed else run
+
+
+def widened(run: Run, sample: RowSample) -> Run:
+    """Return the record of a run over the larger of its own sample and another one.
+
+    Raises:
+        Conflict: they are not two sizes of one sample.
+    """
+    own = run.spec.sample
+    if own is None or msgspec.structs.replace(own, size=sample.size) != sample:
+        raise Conflict(
+            f"the run '{run.name}' is not over these rows in this order",
+            expected="a run over a sample of the same seed and cluster",
+            fix="make a new run",
+        )
+    if sample.size <= own.size:
+        return run
+    return msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, sample=sample))
 
 
 def kept_row(row: RunRow, number: int) -> RunRow:

@@ -32,16 +32,18 @@ from pilothouse.experiments.runs.live import cancellation
 from pilothouse.experiments.runs.records import (
     changes,
     continued,
+    counted,
     elsewhere,
     kept_row,
     new_run,
     other_choices,
     refuse_changes,
     told,
+    widened,
 )
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.store import RunStore
-from pilothouse.experiments.runs.types import FINISHED, UNMOVED, Place, Run, RunRow, RunSpec
+from pilothouse.experiments.runs.types import FINISHED, UNMOVED, Place, RowSample, Run, RunRow, RunSpec
 from pilothouse.flows.runner import FlowRunner
 from pilothouse.flows.running.threads import ToolThreads
 from pilothouse.flows.types import Flow
@@ -51,6 +53,8 @@ from pilothouse.registry.service import RegistryService
 OpenCache = Callable[[], RunNodeCache]
 
 FOLDER = "runs"
+
+UNFINISHED = ("interrupted", "cancelled")
 
 
 class RunService(KeptRuns):
@@ -217,12 +221,72 @@ class RunService(KeptRuns):
                 status = index.status(number, repeat)
                 return status == "completed" or (failed_only and status is None)
 
-            lines = plan.lines().wanted(is_done)
             tally = await asyncio.to_thread(recount, journal, "completed", index)
             async with self._opened(run, plan, stop) as (backend, cache):
-                execution = Execution(
-                    self._continue(run, plan, forced), plan, journal=journal, log=log, tools=self._tools, tally=tally
-                )
+                run = self._continue(run, plan, forced)
+                execution = Execution(run, plan, journal=journal, log=log, tools=self._tools, tally=tally)
+                lines = plan.lines().wanted(is_done)
+                async with cancellation.obeyed(self._folder / run.id, stop):
+                    return await execution.go(backend, lines, cache=cache, stop=stop, on_progress=on_progress)
+
+    async def extend(
+        self,
+        ref: str,
+        sample: RowSample,
+        *,
+        flow: Flow | None = None,
+        retry: bool = False,
+        place: Place = UNMOVED,
+        on_progress: OnProgress | None = None,
+        stop: Stop | None = None,
+    ) -> Run:
+        """Run the rows of a sample that have no outcome yet, in a run over a smaller one; what was recorded stays.
+
+        A run that has all of them is returned as it is, however many more it has.
+
+        Args:
+            ref: The run, over a sample in the same order.
+            sample: The rows that are wanted.
+            flow: The flow itself, where it lives in this process.
+            retry: Run failed rows again, also those beyond the sample.
+            place: Where rows run from now on; where they ran so far when absent.
+            on_progress: Called at most ten times a second.
+            stop: Asked by whoever wants the run to end.
+
+        Raises:
+            Conflict: another process works on it, flow or data differ, or its rows are in another order.
+        """
+        stop = stop or Stop()
+        run = self._store.get(ref)
+        with self._held(run) as log:
+            cancellation.forget(self._folder / run.id)
+            run = elsewhere(self._store.get(run.id), place)
+            wider = widened(run, sample)
+            plan = await self._planned_again(wider, stop, flow)
+            refuse_changes(wider, plan)
+            journal = self._journal(run)
+            index = await asyncio.to_thread(journal.index)
+
+            wanted = await asyncio.to_thread(plan.places, sample)
+
+            def is_done(number: int, repeat: int) -> bool:
+                status = index.status(number, repeat)
+                if status is None:
+                    return number not in wanted
+                return status == "completed" or not retry
+
+            known = counted(run, journal, "interrupted") if run.status == "running" else run
+            is_open = known.status in UNFINISHED and known.counts.done == plan.total
+            lines = ((number, repeat) for number in plan.chosen or () for repeat in range(plan.repeat))
+            # A run that was left after its last row has not aggregated yet.
+            if not is_open and all(is_done(number, repeat) for number, repeat in lines):
+                return known
+            tally = await asyncio.to_thread(recount, journal, "completed" if retry else None, index)
+            wider = msgspec.structs.replace(wider, counts=tally.counts(plan.total))
+            async with self._opened(wider, plan, stop) as (backend, cache):
+                run = self._continue(wider, plan, ())
+                execution = Execution(run, plan, journal=journal, log=log, tools=self._tools, tally=tally)
+                lines = plan.lines().wanted(is_done)
                 async with cancellation.obeyed(self._folder / run.id, stop):
                     return await execution.go(backend, lines, cache=cache, stop=stop, on_progress=on_progress)
 
@@ -251,6 +315,8 @@ class RunService(KeptRuns):
         def made(row: RunRow) -> RunRow | None:
             number = row.number if numbers is None else numbers.get(row.line_id)
             if number is None or (plan.spec.limit is not None and number >= plan.spec.limit):
+                return None
+            if plan.chosen is not None and number not in plan.chosen:
                 return None
             return kept_row(row, number)
 

@@ -27,6 +27,20 @@ RowOrder = Literal["input", "completion"]
 FINISHED: frozenset[RunStatus] = frozenset({"completed", "completed_with_errors", "failed", "cancelled", "interrupted"})
 
 
+class RowSample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rows drawn at random, in an order that the seed decides: a larger sample holds every smaller one.
+
+    Attributes:
+        size: Units: rows, or clusters where ``cluster`` is given.
+        seed: Seed of the order.
+        cluster: The column of the data whose equal values are drawn together.
+    """
+
+    size: int
+    seed: int = 7
+    cluster: str | None = None
+
+
 class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a user asks for: a flow over rows.
 
@@ -55,6 +69,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         compute: `local`, `ray`, `auto`, `ray://host:port` or `host:port`; `runs.compute` when absent.
         workers: Worker processes, on Ray or with isolation; `runs.workers` when absent.
         limit: Only the first rows of the data; all of them when absent.
+        sample: Only these rows, drawn at random among the others; they run in the data's order.
         experiment: The experiment that this run is a part of.
     """
 
@@ -80,6 +95,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     compute: str | None = None
     workers: int | None = None
     limit: int | None = None
+    sample: RowSample | None = None
     experiment: str | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -103,6 +103,7 @@ class Lines:
         source: The source run, where there is one.
         repeat: Times every line is run.
         limit: Rows at most.
+        chosen: Numbers of the rows that run, where not all do.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Lines:
         source: SourceRows | None,
         repeat: int = 1,
         limit: int | None = None,
+        chosen: Container[int] | None = None,
     ) -> None:
         self._mapping = mapping
         self._optional = optional
@@ -121,10 +123,13 @@ class Lines:
         self._source = source
         self._repeat = repeat
         self._limit = limit
+        self._chosen = chosen
 
     def wanted(self, is_done: Callable[[int, int], bool]) -> Iterator[Line]:
         """Yield the lines whose number and repetition ``is_done`` does not accept."""
         for line_id, number, given in itertools.islice(self._bases(), self._limit):
+            if self._chosen is not None and number not in self._chosen:
+                continue
             for base_repeat, sources in given:
                 for again in range(self._repeat):
                     repeat = base_repeat * self._repeat + again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from pilothouse.datasets.mapping import ColumnMapping, default_mapping
 from pilothouse.datasets.service import DatasetService
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.experiments.runs.engine.lines import Lines, SourceRows
+from pilothouse.experiments.runs.engine.sampling import places_of
 from pilothouse.experiments.runs.journal import Journal
-from pilothouse.experiments.runs.types import DataRef, FlowRef, Run, RunSpec
+from pilothouse.experiments.runs.types import DataRef, FlowRef, RowSample, Run, RunSpec
 from pilothouse.flows.dag.variants import chosen
 from pilothouse.flows.loader import load_flow
 from pilothouse.flows.types import Flow
@@ -37,6 +38,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         data_ref: Their snapshot.
         source: The source run.
         source_rows: Its rows.
+        chosen: Row number -> place in the random order, where the rows are a sample.
         repeat: Lines per row of the data.
         total: Lines of the run; None while nobody knows.
         notes: What the user should know.
@@ -50,6 +52,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     data_ref: DataRef | None
     source: Run | None
     source_rows: SourceRows | None
+    chosen: Mapping[int, int] | None
     repeat: int
     total: int | None
     notes: tuple[str, ...]
@@ -63,11 +66,17 @@ class Plan(Struct, frozen=True, kw_only=True):
             source=self.source_rows,
             repeat=self.spec.repeat,
             limit=self.spec.limit,
+            chosen=self.chosen,
         )
+
+    def places(self, sample: RowSample) -> Mapping[int, int]:
+        """Return row number -> place in the random order, for the rows of a sample."""
+        return {} if self.data is None else places_of(self.data, sample, self.spec.limit)
 
     def afterthoughts(self) -> list[str]:
         """Return what is known once all lines were made: answers of the source run that nobody asked for."""
-        if self.source_rows is None or self.data is None or self.spec.limit is not None:
+        is_part = self.spec.limit is not None or self.chosen is not None
+        if self.source_rows is None or self.data is None or is_part:
             return []
         left = self.source_rows.answered - self.source_rows.matched
         return [f"the source run has {left:,} answered rows that the data does not name"] if left > 0 else []
@@ -108,6 +117,11 @@ class Planner:
         data = self._data(spec, source, mapping)
         source_rows = SourceRows(self._journal(source)) if source is not None else None
         repeat = spec.repeat * (source.repeat if source is not None else 1)
+        chosen = None
+        if spec.sample is not None:
+            if data is None:
+                raise UserError("rows can be drawn from data alone", expected="--data FILE, beside --run RUN")
+            chosen = places_of(data, spec.sample, spec.limit)
         return Plan(
             spec=spec,
             flow=flow,
@@ -117,8 +131,9 @@ class Planner:
             data_ref=_data_ref(data) if data is not None else None,
             source=source,
             source_rows=source_rows,
+            chosen=chosen,
             repeat=repeat,
-            total=_total(spec, data, source_rows, repeat),
+            total=len(chosen) * repeat if chosen is not None else _total(spec, data, source_rows, repeat),
             notes=(*flow.notes, *_notes(flow, spec, data)),
         )
 
