@@ -7,6 +7,9 @@ from decimal import Decimal
 
 from pilothouse.evaluation.types import Comparison, Estimate, Metric
 
+_FINE = 10**6
+"""So many rows that a figure of them is shown with three decimals."""
+
 MINUS = "\u2212"
 NONE = "–"
 
@@ -50,9 +53,14 @@ def estimate(found: Estimate, metric: Metric) -> str:
 
 def difference(found: Estimate, metric: Metric) -> str:
     """Return ``+0.08 [−0.02, +0.18]``."""
+    n, interval = found.n, found.interval
+    if interval is not None and metric.unit is None and interval.low * interval.high > 0.0:
+        # An end that leaves out zero must not read as zero: the verdict rests on it.
+        nearest = min(abs(interval.low), abs(interval.high))
+        n = n if float(f"{nearest:.{places(n)}f}") else _FINE
 
     def show(value: float | None) -> str:
-        text = quantity(value, metric, found.n)
+        text = quantity(value, metric, n)
         return f"+{text}" if value is not None and value > 0 and text.strip("0. smin") else text
 
     if found.interval is None:

@@ -14,7 +14,7 @@ from pilothouse.experiments.analysis.facts import settings_text
 from pilothouse.experiments.commands import options
 from pilothouse.experiments.design.effects import GOAL
 from pilothouse.experiments.design.estimates import Cost, Time
-from pilothouse.experiments.design.plan import ExperimentPlan, PlannedArm
+from pilothouse.experiments.design.plan import ExperimentPlan, PlannedArm, PlannedLooks
 from pilothouse.experiments.service import ExperimentService
 from pilothouse.experiments.types import Variant
 
@@ -68,6 +68,8 @@ def _amounts(planned: ExperimentPlan) -> Iterator[str]:
         f"{planned.rows:,} rows{over}{repeats} x {len(planned.arms)} variants = {planned.lines:,}; "
         f"{planned.done:,} are answered already."
     )
+    if planned.looks is not None:
+        yield from _looks(planned.looks)
     if any(arm.calls_per_row is None for arm in planned.arms):
         yield "Model calls: unknown, the flow's own code makes them."
     else:
@@ -80,6 +82,15 @@ def _amounts(planned: ExperimentPlan) -> Iterator[str]:
             yield f"'{judge.name}' asks {judge.calls_per_row} models about a row: at most {judge.calls or 0:,} calls."
     yield _cost(planned.cost, asks=any(judge.calls for judge in planned.judges))
     yield _time(planned.time)
+
+
+def _looks(looks: PlannedLooks) -> Iterator[str]:
+    """Yield when the experiment looks, and what that may save."""
+    calls = f" and {looks.calls:,} model calls" if looks.calls is not None else ""
+    yield (
+        f"It looks after {numbers.counted(looks.first, looks.unit)}, then after every {looks.every:,}, at most "
+        f"{looks.looks:,} times, and stops when every variant is decided: at least {looks.lines:,} rows{calls}."
+    )
 
 
 def _cost(cost: Cost, *, asks: bool) -> str:
@@ -124,9 +135,15 @@ def _print_effects(planned: ExperimentPlan) -> None:
     out.print(table(title, columns, cells))
     out.print(
         f"for metrics that are right or wrong; alpha {planned.alpha:g} over {planned.comparisons} comparisons with "
-        f"'{planned.baseline}' (Holm)",
+        f"'{planned.baseline}' ({'Holm' if planned.looks is None else 'Bonferroni'})",
         markup=False,
     )
+    if planned.looks is not None:
+        out.print(
+            "These are for one look at all rows. Looking while it runs takes about a third more rows to decide, on average, "
+            "and ends by itself where the difference is larger (docs/statistics.md).",
+            markup=False,
+        )
     for mean in planned.detectable_means:
         if mean.difference is None:
             continue

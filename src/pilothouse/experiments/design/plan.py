@@ -18,9 +18,11 @@ from pilothouse.experiments.design.effects import Detectable, DetectableMean, de
 from pilothouse.experiments.design.estimates import MOST_ROWS, Cost, Estimator, History, Time
 from pilothouse.experiments.design.preparation import Prepared, PreparedArm
 from pilothouse.experiments.design.sharing import calls_left, model_nodes
+from pilothouse.experiments.runs.engine.sampling import count_units, places_of
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.runs.types import Run
+from pilothouse.experiments.runs.types import RowSample, Run
 from pilothouse.experiments.scoring import Scorer
+from pilothouse.experiments.sequential.types import Unit
 from pilothouse.models.service import ModelService
 
 MOST_LISTED = 1000
@@ -52,6 +54,28 @@ class PlannedJudge(Struct, frozen=True, kw_only=True):
     calls: int | None
 
 
+class PlannedLooks(Struct, frozen=True, kw_only=True):
+    """When an experiment looks at its rows while it runs.
+
+    Attributes:
+        looks: Looks at most.
+        unit: What it counts: ``row`` or ``cluster``.
+        first: Units at the first look.
+        every: Units between two looks.
+        most: Units at the last look.
+        lines: Rows to be answered at least, repeats included: every arm is decided at the first look.
+        calls: Model calls at least; None where code decides.
+    """
+
+    looks: int
+    unit: Unit
+    first: int
+    every: int
+    most: int
+    lines: int
+    calls: int | None
+
+
 class ExperimentPlan(Struct, frozen=True, kw_only=True):
     """An experiment before it runs.
 
@@ -76,6 +100,7 @@ class ExperimentPlan(Struct, frozen=True, kw_only=True):
         cluster: The column that they share.
         detectable: What can be found of rates.
         detectable_means: What can be found of means.
+        looks: When it looks while it runs; None where all rows are compared once. All else is then at most.
     """
 
     name: str
@@ -98,6 +123,7 @@ class ExperimentPlan(Struct, frozen=True, kw_only=True):
     cluster: str | None = None
     detectable: tuple[Detectable, ...] = ()
     detectable_means: tuple[DetectableMean, ...] = ()
+    looks: PlannedLooks | None = None
 
 
 class ExperimentPlanner:
@@ -146,7 +172,8 @@ class ExperimentPlanner:
         comparisons = max(len(arms) - 1, 0)
         # Holm's first step is the strictest: what passes it passes all.
         strict = experiment.alpha / max(comparisons, 1)
-        units = _units(prepared)
+        looks = _looks(prepared, arms)
+        units = _units(prepared) if looks is None else looks.most
         scores = self._scores(prepared, before) if comparisons else {}
         rows = (row for scored in scores.values() for row in scored)
         metrics = metrics_of(
@@ -177,6 +204,7 @@ class ExperimentPlanner:
             detectable_means=detectable_means(units, strict, metrics, scores, experiment.baseline)
             if comparisons
             else (),
+            looks=looks,
         )
 
     def _judges(self, prepared: Prepared, before: Sequence[Run | None], lines: int) -> list[PlannedJudge]:
@@ -224,6 +252,25 @@ def _arm(arm: PreparedArm, done: int) -> PlannedArm:
         settings=arm.variant.settings,
         done=done,
         calls_per_row=None if nodes is None else len(nodes),
+    )
+
+
+def _looks(prepared: Prepared, arms: Sequence[PlannedArm]) -> PlannedLooks | None:
+    experiment, rule = prepared.experiment, prepared.experiment.sequential
+    if rule is None:
+        return None
+    sizes = rule.sizes(count_units(prepared.data, experiment.cluster, experiment.limit))
+    first = RowSample(size=sizes[0], seed=experiment.seed, cluster=experiment.cluster)
+    lines = len(places_of(prepared.data, first, experiment.limit)) * experiment.repeats
+    is_known = all(arm.calls_per_row is not None for arm in arms)
+    return PlannedLooks(
+        looks=len(sizes),
+        unit="row" if experiment.cluster is None else "cluster",
+        first=sizes[0],
+        every=rule.look_every,
+        most=sizes[-1],
+        lines=lines * len(arms),
+        calls=sum(max(lines - arm.done, 0) * (arm.calls_per_row or 0) for arm in arms) if is_known else None,
     )
 
 

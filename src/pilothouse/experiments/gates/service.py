@@ -119,6 +119,13 @@ class GateService:
         )
 
     def _arm(self, record: ExperimentRecord, variant: str | None) -> ArmResult:
+        if record.definition.sequential is not None:
+            raise Conflict(
+                f"the experiment '{record.ref}' stops by what it sees: a gate at a fixed number of rows would be wrong "
+                "too often, and its rows are no baseline for one",
+                where=record.definition.path,
+                fix="run all rows in a file of its own, and gate or bless that: extends: THIS FILE, sequential: null",
+            )
         if record.comparison is None or record.status in {"running", "interrupted"}:
             raise Conflict(
                 f"the experiment '{record.ref}' has not been run to its end",

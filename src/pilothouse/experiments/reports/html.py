@@ -23,6 +23,7 @@ from pilothouse.experiments.reports import charts
 from pilothouse.experiments.reports.cells import MOST_TEXT, shown_row
 from pilothouse.experiments.reports.diffs import DiffLine, side_by_side
 from pilothouse.experiments.reports.frontier import tradeoff_charts
+from pilothouse.experiments.reports.parts.looks import looks_view
 from pilothouse.experiments.reports.parts.page import parts_view
 from pilothouse.experiments.reports.selection import MOST_ROWS, Selection, select
 from pilothouse.experiments.reports.visible import plain, seen, shorten
@@ -37,6 +38,7 @@ FEW_CLASSES = 3
 SECTIONS = (
     ("scores", "Scores"),
     ("differences", "Differences"),
+    ("looks", "Looks"),
     ("slices", "Slices"),
     ("items", "Single rows"),
     ("confusion", "Confusion"),
@@ -95,10 +97,12 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
         "facts": list(found.facts.items()),
         "diffs": _diffs(found),
         **parts_view(found),
+        **looks_view(found),
         **row_view(found, chosen, labels),
     }
     present = {
         "differences": bool(found.comparisons),
+        "looks": found.looks is not None,
         "slices": found.slices is not None,
         "items": found.items is not None,
         "confusion": bool(view["matrices"]),
@@ -158,6 +162,8 @@ def method(found: ExperimentComparison) -> str:
     item = found.comparisons[0] if found.comparisons else None
     if item is None:
         return ""
+    if found.looks is not None:
+        return f"Tests: {used}. Correction: {corrections}. A variant is decided when its interval leaves out zero."
     return (
         f"Tests: {used}. Correction: {corrections}. A difference counts when its corrected p is below {item.alpha:g} "
         f"and its interval leaves out zero. Detectable from: the smallest true difference that this many rows find "

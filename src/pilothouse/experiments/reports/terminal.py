@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pilothouse.evaluation.types import Estimate, Metric
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.comparison import Arm, ExperimentComparison
+from pilothouse.experiments.reports.parts.looks import looks_table
 from pilothouse.experiments.reports.parts.terminal import parts_report
 from pilothouse.experiments.reports.parts.terminal_tables import STYLES, new_table, shown
 from pilothouse.experiments.reports.visible import clip, reveal
@@ -42,6 +43,9 @@ def terminal_report(found: ExperimentComparison) -> Iterable[RenderableType]:
         tables.append(_models(found))
     for table in tables:
         yield table
+        yield ""
+    if found.looks is not None:
+        yield looks_table(found.looks, found.metrics[0])
         yield ""
     yield from parts_report(found)
     for note in found.notes[:MOST_NOTES]:

@@ -48,7 +48,7 @@ def check_sequential(
         )
     if unsure.get("gate") is not None:
         raise ConfigError(
-            "a gate is right at a fixed number of rows: where an experiment stops by what it saw, it is wrong too often",
+            "a gate is right at a fixed number of rows, and too often wrong where an experiment stops by what it saw",
             where=where("gate"),
             fix="give the gate a file of its own that runs all rows: extends: THIS FILE, sequential: null, gate: ...",
         )
