@@ -205,7 +205,7 @@ def _of_rows(run: Run, rows: Iterator[RunRow], total: int) -> Run:
     """Return a run as it would be had it been over these rows alone."""
     tally = Tally()
     tally.add(rows)
-    if tally.done == total == run.counts.done:
+    if tally.done == total == run.counts.done == run.counts.total:
         return run
     counts = tally.counts(total)
     status = "interrupted" if counts.done < total else "completed_with_errors" if counts.unsuccessful else "completed"

@@ -140,8 +140,8 @@ def _print_effects(planned: ExperimentPlan) -> None:
     )
     if planned.looks is not None:
         out.print(
-            "These are for one look at all rows. Looking while it runs takes about a third more rows to decide, on average, "
-            "and ends by itself where the difference is larger (docs/statistics.md).",
+            "These are for one look at all rows. Looking while it runs takes about a third more rows to decide, on "
+            "average, and ends early where the difference is larger (docs/statistics.md).",
             markup=False,
         )
     for mean in planned.detectable_means:
