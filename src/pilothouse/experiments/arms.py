@@ -21,7 +21,7 @@ from pilothouse.experiments.runs.engine.progress import Tally
 from pilothouse.experiments.runs.engine.sampling import places_of
 from pilothouse.experiments.runs.interrupts import Stop, unless_stopped
 from pilothouse.experiments.runs.service import RunService
-from pilothouse.experiments.runs.types import Progress, RowSample, Run, RunRow
+from pilothouse.experiments.runs.types import Place, Progress, RowSample, Run, RunRow
 from pilothouse.experiments.scoring import Judge, Scorer, Scores
 from pilothouse.experiments.types import ExperimentRecord, Variant
 
@@ -119,7 +119,8 @@ class ArmWorker:
         on_rows = None if task.tell is None else partial(_tell_rows, task.tell, glance)
         if sample is not None and before is not None:
             since = before.since
-            run = await self._executor.extend(arm, before.run, sample, on_progress=on_rows, stop=task.stop)
+            place = Place(compute=experiment.compute, workers=experiment.workers)
+            run = await self._executor.extend(arm, before.run, sample, place=place, on_progress=on_rows, stop=task.stop)
         else:
             run, since = await self._executor.run(
                 task.record, position, arm, sample=sample, fresh=task.fresh, on_progress=on_rows, stop=task.stop

@@ -83,6 +83,7 @@ class ArmExecutor:
         run: Run,
         sample: RowSample,
         *,
+        place: Place,
         on_progress: Callable[[Progress], None] | None = None,
         stop: Stop | None = None,
     ) -> Run:
@@ -92,7 +93,9 @@ class ArmExecutor:
             Conflict: another process is working on the run.
             UserError: flow, data or connection cannot be used.
         """
-        return await self._runs.extend(run.name, sample, flow=_live(arm), on_progress=on_progress, stop=stop)
+        return await self._runs.extend(
+            run.name, sample, flow=_live(arm), place=place, on_progress=on_progress, stop=stop
+        )
 
     def earlier(self, arm: PreparedArm) -> Run | None:
         """Return the latest run of the same arm, of this experiment or another; None when there is none."""

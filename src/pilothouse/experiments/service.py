@@ -270,10 +270,13 @@ class ExperimentService:
 
     def _seen(self, asked: Experiment, arm: ArmResult, looks: LooksReport) -> ArmResult:
         """Return an arm as far as a sequential experiment went: its run may have come further in another one."""
+        size = looks.size_of(arm.variant.name)
+        if looks.cluster is None and arm.run.counts.done == size * arm.run.repeat:
+            return arm
         data = self._preparer.data_of(arm.run)
         if data is None:
             return arm
-        sample = RowSample(size=looks.size_of(arm.variant.name), seed=looks.seed, cluster=looks.cluster)
+        sample = RowSample(size=size, seed=looks.seed, cluster=looks.cluster)
         return self._worker.restricted(arm, asked.name, places_of(data, sample, asked.limit))
 
     def _conclude(

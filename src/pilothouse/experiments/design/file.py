@@ -204,7 +204,7 @@ def resolve(
         workers=said.workers or file.workers,
         slices=_slices(file, said),
         gate=_gate(file, document, arms, root),
-        sequential=check_sequential(file.sequential, arms, {"slices": file.slices, "gate": file.gate}, document.where),
+        sequential=_sequential(file, document, arms),
     )
 
 
@@ -283,6 +283,10 @@ def _gate(file: ExperimentFile, document: Layers, arms: Sequence[Variant], root:
         # It need not exist yet: the first run of an experiment makes what is blessed.
         return structs.replace(gate, baseline=within(root, document.folder("gate", "baseline") / gate.baseline))
     return gate
+
+
+def _sequential(file: ExperimentFile, document: Layers, arms: Sequence[Variant]) -> Sequential | None:
+    return check_sequential(file.sequential, arms, {"slices": file.slices, "gate": file.gate}, document.where)
 
 
 def _load(path: Path) -> Document:

@@ -57,6 +57,14 @@ FOLDER = "runs"
 UNFINISHED = ("interrupted", "cancelled")
 
 
+class _Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a run is left to do: which lines are done, what these sum up to, and what was special about it."""
+
+    is_done: Callable[[int, int], bool]
+    tally: Tally
+    notes: tuple[str, ...] = ()
+
+
 class RunService(KeptRuns):
     """All verbs on runs. Several processes may work on different runs of one project at once.
 
@@ -222,12 +230,8 @@ class RunService(KeptRuns):
                 return status == "completed" or (failed_only and status is None)
 
             tally = await asyncio.to_thread(recount, journal, "completed", index)
-            async with self._opened(run, plan, stop) as (backend, cache):
-                run = self._continue(run, plan, forced)
-                execution = Execution(run, plan, journal=journal, log=log, tools=self._tools, tally=tally)
-                lines = plan.lines().wanted(is_done)
-                async with cancellation.obeyed(self._folder / run.id, stop):
-                    return await execution.go(backend, lines, cache=cache, stop=stop, on_progress=on_progress)
+            rest = _Rest(is_done=is_done, tally=tally, notes=forced)
+            return await self._go_on(run, plan, log, rest, stop, on_progress)
 
     async def extend(
         self,
@@ -265,9 +269,7 @@ class RunService(KeptRuns):
             plan = await self._planned_again(wider, stop, flow)
             refuse_changes(wider, plan)
             journal = self._journal(run)
-            index = await asyncio.to_thread(journal.index)
-
-            wanted = await asyncio.to_thread(plan.places, sample)
+            index, wanted = await asyncio.to_thread(journal.index), await asyncio.to_thread(plan.places, sample)
 
             def is_done(number: int, repeat: int) -> bool:
                 status = index.status(number, repeat)
@@ -283,12 +285,18 @@ class RunService(KeptRuns):
                 return known
             tally = await asyncio.to_thread(recount, journal, "completed" if retry else None, index)
             wider = msgspec.structs.replace(wider, counts=tally.counts(plan.total))
-            async with self._opened(wider, plan, stop) as (backend, cache):
-                run = self._continue(wider, plan, ())
-                execution = Execution(run, plan, journal=journal, log=log, tools=self._tools, tally=tally)
-                lines = plan.lines().wanted(is_done)
-                async with cancellation.obeyed(self._folder / run.id, stop):
-                    return await execution.go(backend, lines, cache=cache, stop=stop, on_progress=on_progress)
+            return await self._go_on(wider, plan, log, _Rest(is_done=is_done, tally=tally), stop, on_progress)
+
+    async def _go_on(
+        self, run: Run, plan: Plan, log: AppendLog, rest: _Rest, stop: Stop, on_progress: OnProgress | None
+    ) -> Run:
+        """Run the lines of an earlier run that are left, as its next attempt."""
+        async with self._opened(run, plan, stop) as (backend, cache):
+            run = self._continue(run, plan, rest.notes)
+            execution = Execution(run, plan, journal=self._journal(run), log=log, tools=self._tools, tally=rest.tally)
+            lines = plan.lines().wanted(rest.is_done)
+            async with cancellation.obeyed(self._folder / run.id, stop):
+                return await execution.go(backend, lines, cache=cache, stop=stop, on_progress=on_progress)
 
     @asynccontextmanager
     async def _opened(self, run: Run, plan: Plan, stop: Stop) -> AsyncGenerator[tuple[Backend, RunNodeCache | None]]:
