@@ -13,13 +13,13 @@ from pilothouse.core.canonical import digest
 from pilothouse.core.errors import Conflict, NotFound
 from pilothouse.core.ids import new_id
 from pilothouse.core.storage.blobs import BlobStore
+from pilothouse.evaluation.sequential.types import LooksReport
 from pilothouse.experiments.comparison import ExperimentComparison, RowView
 from pilothouse.experiments.design.preparation import Prepared
 from pilothouse.experiments.reports.files import ReportFiles, write_reports
 from pilothouse.experiments.runs.lineage import registered_as
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.scoring import Judge
-from pilothouse.experiments.sequential.types import LooksReport
 from pilothouse.experiments.settings import ExperimentSettings, ReportFormat
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import ExperimentRecord, ExperimentStatus

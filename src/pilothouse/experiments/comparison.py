@@ -9,9 +9,9 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from pilothouse.evaluation.items.types import ItemReport
+from pilothouse.evaluation.sequential.types import LooksReport
 from pilothouse.evaluation.slices.types import SliceReport
 from pilothouse.evaluation.types import ClassificationReport, Comparison, Estimate, Metric
-from pilothouse.experiments.sequential.types import LooksReport
 from pilothouse.experiments.types import Variant
 from pilothouse.models.catalogue import ModelFacts
 from pilothouse.models.types import Usage

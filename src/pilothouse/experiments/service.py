@@ -14,6 +14,7 @@ from pilothouse.core.clock import Clock
 from pilothouse.core.services import Services
 from pilothouse.core.storage.blobs import BlobStore
 from pilothouse.core.storage.sql import Database
+from pilothouse.evaluation.sequential.types import LooksReport
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.experiments.analysis.compilation import ArmResult, Frame, compare_arms, views_of
 from pilothouse.experiments.analysis.direct import experiment_of_runs, refuse_unlike
@@ -29,14 +30,13 @@ from pilothouse.experiments.design.file import Overrides
 from pilothouse.experiments.design.plan import ExperimentPlan, ExperimentPlanner
 from pilothouse.experiments.design.preparation import Prepared, Preparer
 from pilothouse.experiments.execution import ArmExecutor
+from pilothouse.experiments.looks import run_looks
 from pilothouse.experiments.reports.files import ReportFiles
 from pilothouse.experiments.runs.engine.sampling import places_of
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import FOLDER, RunService
 from pilothouse.experiments.runs.types import RowSample, Run
 from pilothouse.experiments.scoring import Scorer
-from pilothouse.experiments.sequential.looks import run_looks
-from pilothouse.experiments.sequential.types import LooksReport
 from pilothouse.experiments.settings import ExperimentSettings, ReportFormat
 from pilothouse.experiments.store import ExperimentStore
 from pilothouse.experiments.types import EvaluatorUse, Experiment, ExperimentRecord, ExperimentStatus

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from pilothouse.evaluation.sequential.types import Sequential
 from pilothouse.evaluation.slices.types import Slicing
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.rules import Gate
-from pilothouse.experiments.sequential.types import Sequential
 
 Design = Literal["grid", "one-factor", "sample"]
 """``grid`` = every combination; ``one-factor`` = the defaults, then one change at a time; ``sample`` = random draws."""

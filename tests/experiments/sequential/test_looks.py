@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from pilothouse.core.errors import Conflict, Interrupted
+from pilothouse.evaluation.sequential.types import LooksReport
 from pilothouse.evaluation.statistics.sequential import BettingSequence, decide
 from pilothouse.experiments.arms import ExperimentProgress
 from pilothouse.experiments.commands.commands import experiment
@@ -23,7 +24,6 @@ from pilothouse.experiments.runs.engine.sampling import places_of
 from pilothouse.experiments.runs.interrupts import Stop
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import RowSample
-from pilothouse.experiments.sequential.types import LooksReport
 
 TEXTS = [("hello friend", "ham"), ("a prize for you", "spam"), ("tricky offer", "spam"), ("odd remark", "ham")]
 RULE = "sequential: {look_every: 30, max_rows: 120}\n"

@@ -10,13 +10,13 @@ import pytest
 
 from pilothouse.core.errors import ConfigError, Conflict, DataError
 from pilothouse.datasets.service import DatasetService
+from pilothouse.evaluation.sequential.types import Sequential
+from pilothouse.evaluation.sequential.watching import ArmWatch, check_metric
 from pilothouse.evaluation.statistics.sequential import AsymptoticSequence
 from pilothouse.evaluation.types import Metric, Score, ScoredRow
 from pilothouse.experiments.runs.engine.sampling import count_units, places_of
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import RowSample, RunSpec
-from pilothouse.experiments.sequential.types import Sequential
-from pilothouse.experiments.sequential.watching import ArmWatch, check_metric
 
 SEQUENTIAL = "sequential: {look_every: 10}\n"
 

@@ -15,11 +15,13 @@ from pilothouse.evaluation.calibration.wording import words
 from pilothouse.evaluation.columns import RowsById, ScoredRows
 from pilothouse.evaluation.compare import compare_runs
 from pilothouse.evaluation.figures import metrics_of
+from pilothouse.evaluation.sequential.types import LooksReport
 from pilothouse.evaluation.slices.types import Cut
 from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.analysis.faults import faults_of
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
+from pilothouse.experiments.analysis.looks import looks_notes, settled, verdict_of_looks
 from pilothouse.experiments.analysis.measures import Measures, measure
 from pilothouse.experiments.analysis.parts import items_of, slice_notes, slices_of
 from pilothouse.experiments.analysis.recorded import Recorded
@@ -27,8 +29,6 @@ from pilothouse.experiments.analysis.verdict import best_arm, notes_of, outcome_
 from pilothouse.experiments.analysis.views import ArmRows, row_views
 from pilothouse.experiments.comparison import Arm, Confusion, ExperimentComparison, PromptDiff, RowView
 from pilothouse.experiments.runs.types import Run
-from pilothouse.experiments.sequential.types import LooksReport
-from pilothouse.experiments.sequential.words import looks_notes, settled, verdict_of_looks
 from pilothouse.experiments.types import Experiment, Variant
 from pilothouse.models.catalogue import facts as model_facts
 

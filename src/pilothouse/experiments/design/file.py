@@ -15,18 +15,18 @@ from pilothouse.core.errors import ConfigError, nearest_hint
 from pilothouse.core.structs import convert
 from pilothouse.core.yaml import Document, Key, load_yaml
 from pilothouse.datasets.composite import COLUMN, Part, text_of
+from pilothouse.evaluation.sequential.types import Sequential
 from pilothouse.evaluation.slices.types import SliceBy, Slicing
 from pilothouse.evaluation.types import Direction, EvaluatorSpec
 from pilothouse.experiments.design.axes import Axis
 from pilothouse.experiments.design.candidates import Candidate
 from pilothouse.experiments.design.layers import Layers
 from pilothouse.experiments.design.levels import read_axes
+from pilothouse.experiments.design.sequential import check_sequential
 from pilothouse.experiments.design.variants import Sample, Space, expand, find
 from pilothouse.experiments.rules import Gate, check_gate
 from pilothouse.experiments.runs.compute.types import check_compute
 from pilothouse.experiments.runs.runfile import within
-from pilothouse.experiments.sequential.rules import check_sequential
-from pilothouse.experiments.sequential.types import Sequential
 from pilothouse.experiments.settings import Alpha, Concurrency, ExperimentDefaults, Repeats, Resamples, Seed
 from pilothouse.experiments.types import Design, EvaluatorUse, Experiment, Variant
 
@@ -162,18 +162,7 @@ def resolve(
     """
     said = overrides or Overrides()
     own, theirs = _split_mapping(file, said)
-    if file.design is not None and isinstance(file.variants, dict) and not file.axes:
-        raise ConfigError(
-            "named variants are run as they stand: `design` has nothing to combine",
-            where=document.where("design"),
-            fix="remove `design`, or list the variants as '${node.variant}'",
-        )
-    if file.sample is not None and file.design != "sample":
-        raise ConfigError(
-            "`sample` says how arms are drawn, but the design draws none",
-            where=document.where("sample"),
-            fix="write `design: sample`, or remove `sample`",
-        )
+    _check_design(file, document)
     axes = read_axes(file.axes, document.where)
     arms = expand(space, file.variants, file.design or "grid", document.where, axes, file.sample)
     baseline = arms[0] if file.baseline is None else find(arms, file.baseline, space, document.where("baseline"))
@@ -206,6 +195,21 @@ def resolve(
         gate=_gate(file, document, arms, root),
         sequential=_sequential(file, document, arms),
     )
+
+
+def _check_design(file: ExperimentFile, document: Layers) -> None:
+    if file.design is not None and isinstance(file.variants, dict) and not file.axes:
+        raise ConfigError(
+            "named variants are run as they stand: `design` has nothing to combine",
+            where=document.where("design"),
+            fix="remove `design`, or list the variants as '${node.variant}'",
+        )
+    if file.sample is not None and file.design != "sample":
+        raise ConfigError(
+            "`sample` says how arms are drawn, but the design draws none",
+            where=document.where("sample"),
+            fix="write `design: sample`, or remove `sample`",
+        )
 
 
 def flow_path(file: ExperimentFile, document: Layers, root: Path) -> str:

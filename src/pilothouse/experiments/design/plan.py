@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import Conflict
 from pilothouse.evaluation.figures import metrics_of
+from pilothouse.evaluation.sequential.types import Unit
 from pilothouse.evaluation.types import ScoredRow
 from pilothouse.experiments.analysis.compilation import merge
 from pilothouse.experiments.design.effects import Detectable, DetectableMean, detectable_means, detectable_rates
@@ -22,7 +23,6 @@ from pilothouse.experiments.runs.engine.sampling import count_units, places_of
 from pilothouse.experiments.runs.service import RunService
 from pilothouse.experiments.runs.types import RowSample, Run
 from pilothouse.experiments.scoring import Scorer
-from pilothouse.experiments.sequential.types import Unit
 from pilothouse.models.service import ModelService
 
 MOST_LISTED = 1000

@@ -16,6 +16,7 @@ from pilothouse.datasets.mapping import ColumnMapping, default_mapping
 from pilothouse.datasets.service import DatasetService
 from pilothouse.datasets.source import DatasetSource
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
+from pilothouse.evaluation.sequential.watching import check_metric
 from pilothouse.evaluation.service import EvaluationService
 from pilothouse.evaluation.types import EvaluatorSpec
 from pilothouse.experiments.analysis.parts import check_slices
@@ -37,7 +38,6 @@ from pilothouse.experiments.rules import is_measured
 from pilothouse.experiments.runs.engine.sampling import places_of
 from pilothouse.experiments.runs.types import RowSample, Run
 from pilothouse.experiments.scoring import SOURCES, Judge
-from pilothouse.experiments.sequential.watching import check_metric
 from pilothouse.experiments.settings import ExperimentDefaults, ExperimentSettings
 from pilothouse.experiments.types import Experiment, Variant
 from pilothouse.flows.dag.variants import chosen

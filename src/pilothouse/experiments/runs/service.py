@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -108,7 +108,6 @@ class RunService(KeptRuns):
         store = RunStore(services.get(Database))
         folder = services.state / FOLDER
         models = services.get(ModelService)
-
         settings = services.settings.section(RunSettings)
         cached = NodeCacheStore(services.get(Database), services.clock)
 
@@ -246,10 +245,8 @@ class RunService(KeptRuns):
     ) -> Run:
         """Run the rows of a sample that have no outcome yet, in a run over a smaller one; what was recorded stays.
 
-        A run that has all of them is returned as it is, however many more it has.
-
         Args:
-            ref: The run, over a sample in the same order.
+            ref: The run, over a sample in the same order; returned as it is where it has all of them.
             sample: The rows that are wanted.
             flow: The flow itself, where it lives in this process.
             retry: Run failed rows again, also those beyond the sample.
@@ -269,19 +266,10 @@ class RunService(KeptRuns):
             plan = await self._planned_again(wider, stop, flow)
             refuse_changes(wider, plan)
             journal = self._journal(run)
-            index, wanted = await asyncio.to_thread(journal.index), await asyncio.to_thread(plan.places, sample)
-
-            def is_done(number: int, repeat: int) -> bool:
-                status = index.status(number, repeat)
-                if status is None:
-                    return number not in wanted
-                return status == "completed" or not retry
-
+            index = await asyncio.to_thread(journal.index)
+            is_done = _done(index, await asyncio.to_thread(plan.places, sample), retry=retry)
             known = counted(run, journal, "interrupted") if run.status == "running" else run
-            is_open = known.status in UNFINISHED and known.counts.done == plan.total
-            lines = ((number, repeat) for number in plan.chosen or () for repeat in range(plan.repeat))
-            # A run that was left after its last row has not aggregated yet.
-            if not is_open and all(is_done(number, repeat) for number, repeat in lines):
+            if _has_ended(known, plan, is_done):
                 return known
             tally = await asyncio.to_thread(recount, journal, "completed" if retry else None, index)
             wider = msgspec.structs.replace(wider, counts=tally.counts(plan.total))
@@ -375,6 +363,24 @@ class RunService(KeptRuns):
             )
             self._store.update(adopted)
             return tuple(notes)
+
+
+def _done(index: RowIndex, wanted: Container[int], *, retry: bool) -> Callable[[int, int], bool]:
+    """Return what tells whether a line of a sample needs no run; rows beyond the wanted ones are not begun."""
+
+    def is_done(number: int, repeat: int) -> bool:
+        status = index.status(number, repeat)
+        if status is None:
+            return number not in wanted
+        return status == "completed" or not retry
+
+    return is_done
+
+
+def _has_ended(run: Run, plan: Plan, is_done: Callable[[int, int], bool]) -> bool:
+    if run.status in UNFINISHED and run.counts.done == plan.total:
+        return False  # it was left after its last row, and has not aggregated yet
+    return all(is_done(number, repeat) for number in plan.chosen or () for repeat in range(plan.repeat))
 
 
 def _resuming(resumed: Run, plan: Plan, *, force: bool) -> Plan:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from pilothouse.evaluation.sequential.types import ArmLooks, Look, LooksReport
 from pilothouse.evaluation.types import Estimate, Metric
 from pilothouse.experiments.analysis import numbers
+from pilothouse.experiments.analysis.looks import counted, stopped_text
 from pilothouse.experiments.comparison import ExperimentComparison
 from pilothouse.experiments.reports.charts import Chart, axis_ticks, chart
 from pilothouse.experiments.reports.parts.terminal_tables import new_table, shown
 from pilothouse.experiments.reports.plots.looks import Seen, looks_plot
 from pilothouse.experiments.reports.visible import clip
-from pilothouse.experiments.sequential.types import ArmLooks, Look, LooksReport
-from pilothouse.experiments.sequential.words import counted, stopped_text
 
 if TYPE_CHECKING:
     from rich.table import Table

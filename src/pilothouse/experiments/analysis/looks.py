@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
+from pilothouse.evaluation.sequential.types import ArmLooks, Look, LooksReport
 from pilothouse.evaluation.statistics.sequential import Decision
 from pilothouse.evaluation.types import Comparison, Metric, Verdict
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.analysis.verdict import verdict_of
 from pilothouse.experiments.comparison import Arm
-from pilothouse.experiments.sequential.types import ArmLooks, Look, LooksReport
 
 ALIKE = "no relevant difference"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pilothouse.evaluation.sequential.types import LooksReport, Sequential
+from pilothouse.evaluation.sequential.watching import ArmWatch, check_metric
 from pilothouse.evaluation.statistics.sequential import BettingSequence
 from pilothouse.evaluation.types import Metric
 from pilothouse.experiments.analysis.compilation import ArmResult, Declared, metrics_for
 from pilothouse.experiments.arms import ArmWork, ArmWorker, Task
 from pilothouse.experiments.runs.engine.sampling import count_units
 from pilothouse.experiments.runs.types import RowSample
-from pilothouse.experiments.sequential.types import LooksReport, Sequential
-from pilothouse.experiments.sequential.watching import ArmWatch, check_metric
 
 
 async def run_looks(

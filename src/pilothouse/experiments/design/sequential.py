@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pilothouse.core.errors import ConfigError
-from pilothouse.experiments.sequential.types import Sequential
+from pilothouse.evaluation.sequential.types import Sequential
 from pilothouse.experiments.types import Variant
 
 KEY = "sequential"

@@ -8,9 +8,9 @@ import numpy as np
 
 from pilothouse.core.errors import ConfigError, DataError
 from pilothouse.evaluation.observations import observe
+from pilothouse.evaluation.sequential.types import ArmLooks, Look
 from pilothouse.evaluation.statistics.sequential import AsymptoticSequence, BettingSequence, decide
 from pilothouse.evaluation.types import Metric, ScoredRow
-from pilothouse.experiments.sequential.types import ArmLooks, Look
 
 TIGHTEST = 500
 """Values at which an asymptotic sequence is tightest, unless there are fewer rows."""
