@@ -371,7 +371,7 @@ def test_a_cluster_without_a_free_processor_is_told(project: Project, ray: Any) 
     hog = ray.remote(Hog).options(num_cpus=cpus).remote()
     assert ray.get(hog.here.remote())
     try:
-        with pytest.raises(ConfigError, match=f"no free processor for a worker within 0.3 s .0 of {cpus} free"):
+        with pytest.raises(ConfigError, match="no free processor for a worker within"):
             project.run(pair(project, tool("pass")))
     finally:
         ray.kill(hog)
