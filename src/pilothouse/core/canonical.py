@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -76,23 +76,26 @@ def digest_tree(root: Path, ignore: Callable[[Path], bool] = lambda _path: False
 def _is_writable(value: Any) -> bool:
     """Return whether a value holds no NaN and no infinity; quick, because it is asked about every call of a model."""
     pending: list[Any] = [value]
+    inner: Iterable[Any]
     for item in pending:  # grows while it is walked
-        kind = cast("type[Any]", type(item))
-        if kind in _PLAIN:
-            continue
+        kind: type[Any] = type(item)
         if kind is dict:
-            pending.extend(item.values())
+            inner = item.values()
         elif kind is list or kind is tuple:
-            pending.extend(item)
+            inner = item
         elif isinstance(item, msgspec.Struct):
-            pending.extend(msgspec.structs.astuple(item))
+            inner = msgspec.structs.astuple(item)
         elif isinstance(item, float):
             if not math.isfinite(item):
                 return False
+            continue
         elif isinstance(item, Mapping):
-            pending.extend(cast("Mapping[Any, Any]", item).values())
+            inner = cast("Mapping[Any, Any]", item).values()
         elif isinstance(item, Sequence) and not isinstance(item, str | bytes | bytearray):
-            pending.extend(cast("Sequence[Any]", item))
+            inner = cast("Sequence[Any]", item)
+        else:
+            continue
+        pending.extend([each for each in inner if type(each) not in _PLAIN])
     return True
 
 
