@@ -78,7 +78,7 @@ def _is_writable(value: Any) -> bool:
     pending: list[Any] = [value]
     inner: Iterable[Any]
     for item in pending:  # grows while it is walked
-        kind: type[Any] = type(item)
+        kind = cast("type[Any]", type(item))
         if kind is dict:
             inner = item.values()
         elif kind is list or kind is tuple:
