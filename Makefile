@@ -13,7 +13,7 @@ demo: $(VENV)/.demo ## the main job, on a local model, in demo/
 	@$(BIN)/pilothouse demo demo $(ARGS)
 
 test: $(VENV)/.dev ## every test, with coverage of branches
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term:skip-covered $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -225,7 +225,9 @@ def test_a_project_has_one(services: Any) -> None:
         built.load(EvaluatorSpec(name="mine", source="nothing"))
 
 
-def test_scoring_and_nouns_do_not_wake_numpy() -> None:
-    code = "import sys, pilothouse.evaluation.service, pilothouse.evaluation.evaluators.builtin; print('numpy' in sys.modules)"
+@pytest.mark.parametrize("vendor", ["numpy", "sqlalchemy", "duckdb", "jinja2"])
+def test_scoring_and_nouns_wake_no_heavy_vendor(vendor: str) -> None:
+    modules = "pilothouse.evaluation.service, pilothouse.evaluation.evaluators.builtin"
+    code = f"import sys, {modules}; print('{vendor}' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from pilothouse.experiments.file import Overrides
 
 from pilothouse.core.errors import ConfigError
+from pilothouse.experiments.design.file import Overrides
 from pilothouse.experiments.runs.service import RunService
 
 from .conftest import Project

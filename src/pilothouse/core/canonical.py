@@ -75,24 +75,28 @@ def digest_tree(root: Path, ignore: Callable[[Path], bool] = lambda _path: False
 
 def _is_writable(value: Any) -> bool:
     """Return whether a value holds no NaN and no infinity; quick, because it is asked about every call of a model."""
-    kind = cast("type[Any]", type(value))
-    if kind in _PLAIN:
-        return True
-    if kind is dict:
-        items: Iterable[Any] = value.values()
-    elif kind is list or kind is tuple:
-        items = value
-    elif isinstance(value, msgspec.Struct):
-        items = (getattr(value, name) for name in value.__struct_fields__)
-    elif isinstance(value, float):
-        return math.isfinite(value)
-    elif isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value).values()
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
-        items = cast("Sequence[Any]", value)
-    else:
-        return True
-    return all(_is_writable(item) for item in items if type(item) not in _PLAIN)
+    pending: list[Any] = [value]
+    inner: Iterable[Any]
+    for item in pending:  # grows while it is walked
+        kind = cast("type[Any]", type(item))
+        if kind is dict:
+            inner = item.values()
+        elif kind is list or kind is tuple:
+            inner = item
+        elif isinstance(item, msgspec.Struct):
+            inner = msgspec.structs.astuple(item)
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                return False
+            continue
+        elif isinstance(item, Mapping):
+            inner = cast("Mapping[Any, Any]", item).values()
+        elif isinstance(item, Sequence) and not isinstance(item, str | bytes | bytearray):
+            inner = cast("Sequence[Any]", item)
+        else:
+            continue
+        pending.extend([each for each in inner if type(each) not in _PLAIN])
+    return True
 
 
 def _refuse_unwritable(value: Any, place: str) -> None:

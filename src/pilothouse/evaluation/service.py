@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
+from pilothouse.core import plugins
 from pilothouse.core.services import Services
-from pilothouse.evaluation.calibration.service import CalibrationService
 from pilothouse.evaluation.calibration.types import Calibration
 from pilothouse.evaluation.calibration.wording import words
 from pilothouse.evaluation.evaluators.evaluator import Evaluator
@@ -27,7 +27,18 @@ from pilothouse.models.service import ModelService
 
 CONCURRENCY = 32
 
+KEEPERS = "evaluation_keepers"
+"""The group of those that keep what evaluation needs; found when needed, for they bring the database."""
+
 Record = Callable[[int, ScoredRow], Awaitable[None]]
+
+
+class Calibrations(Protocol):
+    """Knows the calibrations that were made."""
+
+    def latest(self, version: str) -> Calibration | None:
+        """Return the last calibration of a judge's version; None for one that was never calibrated."""
+        ...
 
 
 class EvaluationService:
@@ -39,7 +50,7 @@ class EvaluationService:
         root: Path,
         open_flow: OpenFlow,
         models: ModelLookup | None = None,
-        calibrations: Callable[[], CalibrationService] | None = None,
+        calibrations: Callable[[], Calibrations] | None = None,
     ) -> None:
         self._root = root
         self._open_flow = open_flow
@@ -51,7 +62,7 @@ class EvaluationService:
         """Return the service of a project; flows as evaluators find their models in the project's connections."""
         models = services.get(ModelService)
         opener = flow_opener(models, services.settings.section(FlowSettings))
-        calibrations = partial(services.get, CalibrationService)
+        calibrations = partial(_calibrations, services)
         return cls(root=services.root, open_flow=opener, models=models, calibrations=calibrations)
 
     def load(self, spec: EvaluatorSpec, arguments: Iterable[str] | None = None) -> Evaluator:
@@ -146,3 +157,8 @@ async def _work(session: EvaluationSession, rows: Iterator[tuple[int, Evaluation
 
 async def _tell(on_row: Callable[[ScoredRow], None], _: int, row: ScoredRow) -> None:
     on_row(row)
+
+
+def _calibrations(services: Services) -> Calibrations:
+    kind: type[Calibrations] = plugins.load(KEEPERS, "calibrations")
+    return services.get(kind)

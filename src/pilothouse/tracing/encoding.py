@@ -106,8 +106,8 @@ class SpanEncoder:
         except UnicodeEncodeError:
             line = self._encode(_mended(record))
         else:
-            # msgspec writes NaN and infinity as null
-            if _hold_lost_number(record.attributes.values()) or _hold_lost_number((record.events, record.links)):
+            # msgspec writes NaN and infinity as null, so a line without null had none.
+            if b"null" in line and _hold_lost_number((record.attributes, record.events, record.links)):
                 line = self._encode(_mended(record))
         return line if len(line) <= self._max_record else self._shortened(record)
 

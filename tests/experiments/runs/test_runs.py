@@ -60,7 +60,7 @@ def test_a_record_is_enough_to_know_what_was_run(project: Project) -> None:
     assert len(run.flow.digest) == 64
     assert run.data is not None
     assert (run.data.source, run.data.rows, len(run.data.digest)) == ("data.jsonl", 3, 64)
-    assert run.environment.keys() == {"pilothouse", "python", "platform", "isolation"}
+    assert run.environment.keys() == {"pilothouse", "python", "platform", "isolation", "compute"}
     assert [attempt.status for attempt in run.attempts] == ["completed"]
     assert run.attempts[0].rows == 3
 

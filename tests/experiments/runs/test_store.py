@@ -159,6 +159,23 @@ def test_lookups_of_many_rows_are_few_queries(database: Database) -> None:
     assert store.get(["k1"]) == {"k1": b"w"}
 
 
+def test_one_who_gives_up_takes_the_answer_from_nobody(database: Database) -> None:
+    store = CountingStore(database, FixedClock(NOW))
+    store.put({"k": b"v"})
+
+    async def work() -> None:
+        async with RunNodeCache(store, most_bytes=1 << 20, most_days=90) as cache:
+            asked = [asyncio.create_task(cache.get("k")) for _ in range(3)]
+            await asyncio.sleep(0)
+            asked[0].cancel()
+            assert await asyncio.gather(*asked[1:]) == [b"v", b"v"]
+            assert asked[0].cancelled()
+            assert await cache.get("k") == b"v"
+
+    asyncio.run(work())
+    assert store.reads == 2
+
+
 def test_a_broken_cache_costs_no_row_and_is_counted(database: Database) -> None:
     store = CountingStore(database, FixedClock(NOW))
     store.is_broken = True

@@ -181,6 +181,9 @@ def test_a_line_that_is_an_image_becomes_an_image_part() -> None:
         "user:\n" + "name:\nx\n" * 30_000,
         "assistant:\n" + "tool_calls:\n[" * 5_000,
         "\n" * 300_000 + "user:\nx",
+        "user:\n" + ":" * 300_000 + "\n",
+        "user:\n" + ":\n" * 100_000,
+        "user:\nx" + " " * 300_000 + ":\n:\n",
     ],
 )
 def test_hostile_text_takes_no_more_than_linear_time(text: str) -> None:

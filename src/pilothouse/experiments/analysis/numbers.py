@@ -113,7 +113,11 @@ def money(value: Decimal | None, unpriced: int = 0) -> str:
     """Return US dollars; an unknown price is ``unknown``, and a part that is unknown makes it a lower bound."""
     if value is None:
         return "unknown" if unpriced else "$0"
-    text = f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.6f}".rstrip("0")
+    text = f"${value:,.2f}"
+    if 0 < value < 1:
+        # Cents at least; small sums keep what can be told of them.
+        whole, _, part = f"{value:.6f}".partition(".")
+        text = f"${whole}.{part.rstrip('0').ljust(2, '0')}" if part.strip("0") else "<$0.000001"
     return f"at least {text}" if unpriced else text
 
 

@@ -99,7 +99,7 @@ class RunNodeCache:
         self._most_bytes = most_bytes
         self._most_days = most_days
         self._has_grown = False
-        self._asked: dict[str, asyncio.Future[bytes | None]] = {}
+        self._asked: dict[str, list[asyncio.Future[bytes | None]]] = {}
         self._new: dict[str, bytes] = {}
         self._used: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,12 +109,12 @@ class RunNodeCache:
         """Return an entry, or None when there is none or the cache is broken."""
         value = self._new.get(key)
         if value is None and not self._errors:
-            asked = self._asked.get(key)
-            if asked is None:
-                if not self._asked:
-                    self._start(self._look_up())
-                asked = self._asked[key] = asyncio.get_running_loop().create_future()
-            value = await asyncio.shield(asked)
+            if not self._asked:
+                self._start(self._look_up())
+            # One for each who asks: whoever gives up does so for himself alone.
+            answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+            self._asked.setdefault(key, []).append(answer)
+            value = await answer
         if value is None:
             self._misses += 1
         else:
@@ -159,8 +159,11 @@ class RunNodeCache:
         await asyncio.sleep(0)
         asked, self._asked = self._asked, {}
         found = await self._try(partial(self._store.get, list(asked)))
-        for key, future in asked.items():
-            future.set_result((found or {}).get(key))
+        for key, answers in asked.items():
+            value = found.get(key) if found else None
+            for answer in answers:
+                if not answer.done():
+                    answer.set_result(value)
 
     async def _write(self) -> None:
         entries, self._new = self._new, {}

@@ -17,6 +17,10 @@ from pilothouse.models.types import Content, ImagePart, Message, Part, Role, Tex
 # break. Only the part from the role on is searched for; what stands before it is checked backwards, so that a text
 # of many blank lines takes linear time.
 _ROLE = re.compile(rf"({'|'.join(ROLES)})\s*+:(?=[^\S\n]*+\n)\s*(?<=\n)", re.IGNORECASE)
+# To look for the colon first, and for the role before it, is four times quicker than to look for a role.
+_ENDING = re.compile(r":(?=[^\S\n]*+\n)\s*(?<=\n)")
+_NAME = re.compile(rf"({'|'.join(ROLES)})\Z", re.IGNORECASE)
+_LONGEST = max(map(len, ROLES))
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _JINJA = re.compile(r"\{[{%]")
 _FIELD = r"\s*+:(?=[^\S\n]*+\n)\s*+(?P<value>\S++)\s*+#{0,2}+\s*+content\s*+:(?P<content>.*)"
@@ -83,15 +87,17 @@ def _line(path: str, text: str, part: str) -> str:
 
 def _chunks(text: str, restore: _Restorer, where: str) -> Iterator[tuple[str, str]]:
     role, start = "", 0
-    for match in _ROLE.finditer(text):
-        begin = _marker_start(text, match.start(), start)
-        if begin is None:
+    for match in _ENDING.finditer(text):
+        end = _skip_blank(text, match.start(), start)
+        name = _NAME.search(text, max(start, end - _LONGEST), end)
+        begin = _marker_start(text, name.start(), start) if name is not None else None
+        if name is None or begin is None:
             continue
         if role:
             yield role, text[start:begin]
         else:
             _refuse_head(text[start:begin], restore, where)
-        role, start = match[1].lower(), match.end()
+        role, start = name[1].lower(), match.end()
     if role:
         yield role, text[start:]
     else:

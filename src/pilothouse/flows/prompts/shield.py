@@ -28,6 +28,8 @@ _COLON = re.compile(
     rf"(?i)(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\s*+(?P<inner>:){_LINE_END}"
     rf"|\A\s*+(?:{'|'.join(_TAILS)})?\s*+(?P<first>:){_LINE_END}"
 )
+# What every match of `_COLON` ends with. Most texts have none, and to look for it is ten times quicker.
+_ENDING = re.compile(rf":{_LINE_END}")
 # ... or begin one that the template finishes: then the line break before it is what must not count.
 _LAST_LINE = re.compile(rf"(?i)[^\S\n]*+(?:#[^\S\n]*+)?(?:{'|'.join(_HEADS)})?[^\S\n]*+")
 # Printable, so that neither `repr` nor a filter changes them; letters of a script that prompts hardly use.
@@ -110,7 +112,9 @@ def shield(
 def _dangers(text: str) -> list[int]:
     if isinstance(text, PromptText):
         return list(text.protected)
-    found = [match.start("inner" if match["inner"] else "first") for match in _COLON.finditer(text)]
+    found: list[int] = []
+    if _ENDING.search(text):
+        found += [match.start("inner" if match["inner"] else "first") for match in _COLON.finditer(text)]
     head, line_break, last = text.rstrip().rpartition("\n")
     if line_break and last and _LAST_LINE.fullmatch(last):
         found.append(len(head))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 
 from opentelemetry import trace
@@ -56,24 +56,24 @@ class AdaptiveLimiter:
         """Calls that are in flight now."""
         return self._in_flight
 
-    @asynccontextmanager
-    async def permit(self) -> AsyncGenerator[None]:
-        """Wait for a permit and hold it; how the body ends moves the limit."""
-        number = await self._acquire()
-        window = self._window
-        try:
-            yield
-        except ModelError as error:
+    def permit(self) -> Permit:
+        """Return what waits for a permit and holds it while inside; how the body ends moves the limit."""
+        return Permit(self)
+
+    async def enter(self) -> tuple[int, int]:
+        """Wait for a permit; return its number, and the window it belongs to."""
+        return await self._acquire(), self._window
+
+    def leave(self, number: int, window: int, error: BaseException | None) -> None:
+        """Take a permit back and learn from how its call ended."""
+        if isinstance(error, ModelError):
             if error.status in OVERLOADED and window == self._window:
                 self._limit = max(self._limit / 2, 1.0)
                 self._window += 1
-            raise
-        else:
-            if self._last_full >= number:
-                self._limit = min(self._limit + 1 / self._limit, self._ceiling)
-        finally:
-            self._in_flight -= 1
-            self._wake()
+        elif error is None and self._last_full >= number:
+            self._limit = min(self._limit + 1 / self._limit, self._ceiling)
+        self._in_flight -= 1
+        self._wake()
 
     async def _acquire(self) -> int:
         if not self._waiting and self._in_flight < self.limit:
@@ -108,6 +108,26 @@ class AdaptiveLimiter:
         if self._in_flight >= self.limit:
             self._last_full = self._given
         return self._given
+
+
+class Permit:
+    """One permit of a limiter, held while inside. A class and no generator: every call of a model passes here.
+
+    Args:
+        limiter: Who gives it.
+    """
+
+    __slots__ = ("_given", "_limiter")
+
+    def __init__(self, limiter: AdaptiveLimiter) -> None:
+        self._limiter = limiter
+        self._given = (0, 0)
+
+    async def __aenter__(self) -> None:
+        self._given = await self._limiter.enter()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._limiter.leave(*self._given, error)
 
 
 class LimitedClient:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractContextManager
 from typing import Final
 
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.util.types import AttributeValue
 
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import ModelError, PilothouseError
@@ -28,6 +29,9 @@ from pilothouse.models.wrappers import content
 from pilothouse.tracing import conventions as names
 
 CONNECTION: Final = "pilothouse.connection.name"
+
+Told = dict[str, AttributeValue]
+"""Attributes of a span."""
 
 _SAMPLING: Final = {
     names.REQUEST_TEMPERATURE: "temperature",
@@ -76,40 +80,36 @@ class TracedClient:
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Continue a conversation."""
-        with self._span(names.CHAT, request.model) as span:
-            self._asked(span, request)
-            with _current(span):
+        with self._span(names.CHAT, request.model, self._asked(request)) as span:
+            with _Current(span):
                 response = await self._inner.chat(request)
             self._answered(span, response)
             return response
 
     async def complete(self, request: CompletionRequest) -> ChatResponse:
         """Continue a text."""
-        with self._span(names.TEXT_COMPLETION, request.model) as span:
-            _describe(span, request)
-            if self._capture:
-                self._say(span, names.INPUT_MESSAGES, content.prompt_message(request.prompt))
-            with _current(span):
+        asked = _described(request)
+        if self._capture:
+            asked[names.INPUT_MESSAGES] = redact(content.prompt_message(request.prompt), self._secrets)
+        with self._span(names.TEXT_COMPLETION, request.model, asked) as span:
+            with _Current(span):
                 response = await self._inner.complete(request)
             self._answered(span, response)
             return response
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Turn texts into vectors."""
-        with self._span(names.EMBEDDINGS, request.model) as span:
-            if request.dimensions is not None:
-                span.set_attribute("gen_ai.embeddings.dimension.count", request.dimensions)
-            with _current(span):
+        size = request.dimensions
+        asked: Told = {} if size is None else {"gen_ai.embeddings.dimension.count": size}
+        with self._span(names.EMBEDDINGS, request.model, asked) as span:
+            with _Current(span):
                 response = await self._inner.embed(request)
-            span.set_attribute(names.RESPONSE_MODEL, response.model)
-            _spend(span, response.usage)
+            span.set_attributes({names.RESPONSE_MODEL: response.model, **_spent(response.usage)})
             return response
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Continue a conversation, piece by piece; the span ends with the stream."""
-        with self._span(names.CHAT, request.model) as span:
-            self._asked(span, request)
-            span.set_attribute(names.REQUEST_STREAM, value=True)
+        with self._span(names.CHAT, request.model, {**self._asked(request), names.REQUEST_STREAM: True}) as span:
             begun = self._clock.monotonic()
             collector = StreamCollector()
             stream = self._inner.stream(request)
@@ -131,38 +131,43 @@ class TracedClient:
         """Close the client below."""
         await self._inner.aclose()
 
-    def _span(self, operation: str, model: str) -> _CallSpan:
+    def _span(self, operation: str, model: str, asked: Told) -> _CallSpan:
+        # All that is known of a call is said at once, at its begin: samplers see it, and it costs the least.
         attributes = {
             names.OPERATION: operation,
             names.PROVIDER: self._inner.provider,
             names.REQUEST_MODEL: model,
             CONNECTION: self._connection,
+            **asked,
         }
         name = f"{operation} {model}".strip()
         return _CallSpan(self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes), self._secrets)
 
-    def _asked(self, span: Span, request: ChatRequest) -> None:
-        _describe(span, request)
+    def _asked(self, request: ChatRequest) -> Told:
+        told = _described(request)
         if request.response_format is not None:
-            kind = "json" if "json" in str(request.response_format.get("type")) else "text"
-            span.set_attribute(names.OUTPUT_TYPE, kind)
+            told[names.OUTPUT_TYPE] = "json" if "json" in str(request.response_format.get("type")) else "text"
         if self._capture:
-            self._say(span, names.INPUT_MESSAGES, content.input_messages(request))
-            self._say(span, names.TOOL_DEFINITIONS, content.tool_definitions(request))
+            told[names.INPUT_MESSAGES] = redact(content.input_messages(request), self._secrets)
+            tools = content.tool_definitions(request)
+            if tools is not None:
+                told[names.TOOL_DEFINITIONS] = redact(tools, self._secrets)
+        return told
 
     def _answered(self, span: Span, response: ChatResponse) -> None:
-        for name, value in ((names.RESPONSE_MODEL, response.model), (names.RESPONSE_ID, response.id)):
-            if value:
-                span.set_attribute(name, value)
+        if not span.is_recording():
+            return
+        told: Told = {}
+        if response.model:
+            told[names.RESPONSE_MODEL] = response.model
+        if response.id:
+            told[names.RESPONSE_ID] = response.id
         if response.finish_reason:
-            span.set_attribute(names.FINISH_REASONS, (response.finish_reason,))
-        _spend(span, response.usage)
+            told[names.FINISH_REASONS] = (response.finish_reason,)
+        told.update(_spent(response.usage))
         if self._capture:
-            self._say(span, names.OUTPUT_MESSAGES, content.output_messages(response))
-
-    def _say(self, span: Span, name: str, text: str | None) -> None:
-        if text is not None and span.is_recording():
-            span.set_attribute(name, redact(text, self._secrets))
+            told[names.OUTPUT_MESSAGES] = redact(content.output_messages(response), self._secrets)
+        span.set_attributes(told)
 
 
 class _CallSpan:
@@ -190,32 +195,44 @@ class _CallSpan:
         self._span.set_status(Status(StatusCode.ERROR, redact(message, self._secrets)))
 
 
-def _current(span: Span) -> AbstractContextManager[Span]:
-    """Make the span current, so that retries and what a provider records hang on it."""
-    return trace.use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
+class _Current:
+    """Makes a span current while inside, so that retries and what a provider records hang on it."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> None:
+        self._token = attach(trace.set_span_in_context(self._span))
+
+    def __exit__(self, *_: object) -> None:
+        detach(self._token)
 
 
 async def _next(span: Span, stream: AsyncIterator[ChatChunk]) -> ChatChunk | None:
     # Current only while the next piece is awaited: a generator must not leave its context behind when it pauses.
-    with _current(span):
+    with _Current(span):
         return await anext(stream, None)
 
 
-def _describe(span: Span, request: Sampling) -> None:
+def _described(request: Sampling) -> Told:
+    told: Told = {}
     for name, field in _SAMPLING.items():
         value = getattr(request, field)
         if value is not None:
-            span.set_attribute(name, value)
+            told[name] = value
     if request.stop is not None:
-        span.set_attribute(names.REQUEST_STOP, (request.stop,) if isinstance(request.stop, str) else request.stop)
+        told[names.REQUEST_STOP] = (request.stop,) if isinstance(request.stop, str) else request.stop
+    return told
 
 
-def _spend(span: Span, usage: Usage | None) -> None:
+def _spent(usage: Usage | None) -> Told:
     if usage is None:
-        return
-    span.set_attribute(names.INPUT_TOKENS, usage.input_tokens)
-    span.set_attribute(names.OUTPUT_TOKENS, usage.output_tokens)
+        return {}
+    told: Told = {names.INPUT_TOKENS: usage.input_tokens, names.OUTPUT_TOKENS: usage.output_tokens}
     if usage.cached_input_tokens:
-        span.set_attribute(names.CACHED_INPUT_TOKENS, usage.cached_input_tokens)
+        told[names.CACHED_INPUT_TOKENS] = usage.cached_input_tokens
     if usage.reasoning_tokens:
-        span.set_attribute(names.REASONING_TOKENS, usage.reasoning_tokens)
+        told[names.REASONING_TOKENS] = usage.reasoning_tokens
+    return told
