@@ -60,7 +60,7 @@ def test_every_combination_is_asked_and_judged(project: Path, finding: dict[str,
     assert finding["calls"] == {"total": 8 * ROWS, "cached": 0}
     assert {arm["failed"] for arm in arms} == {0}
     for arm in arms:
-        assert {"found", "token_f1", "hit@1", "mrr"} <= set(arm["estimates"])
+        assert {"word_recall", "token_f1", "hit@1", "mrr"} <= set(arm["estimates"])
         assert arm["usage"]["input_tokens"] > 0
     assert [model["name"] for model in finding["comparison"]["models"]] == ["local/smollm2-135m-instruct"]
     # What is searched does not depend on the prompt or the temperature, only on how much is taken.

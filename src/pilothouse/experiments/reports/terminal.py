@@ -11,7 +11,7 @@ from pilothouse.experiments.comparison import Arm, ExperimentComparison
 from pilothouse.experiments.reports.parts.looks import looks_table
 from pilothouse.experiments.reports.parts.terminal import parts_report
 from pilothouse.experiments.reports.parts.terminal_tables import STYLES, new_table, shown
-from pilothouse.experiments.reports.visible import clip, reveal
+from pilothouse.experiments.reports.visible import clip, clip_apart, reveal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BAR = 13
 NAME = 19
+LONG_NAME = 24
 MOST_NOTES = 8
 
 _TITLES = {
@@ -85,9 +86,11 @@ def _scores(found: ExperimentComparison) -> Table:
     if with_failures:
         table.add_column("failed", justify="right", no_wrap=True)
     span = _span([arm.estimates.get(found.primary) for arm in found.arms])
+    names = clip_apart((arm.name for arm in found.arms), NAME)
     for arm in found.arms:
         primary = arm.estimates.get(found.primary)
-        cells = [_name(found, arm), *_figures(arm, chosen[:1]), bar(primary, span), *_figures(arm, chosen[1:])]
+        mark = " *" if arm.name == found.baseline and len(found.arms) > 1 else ""
+        cells = [names[arm.name] + mark, *_figures(arm, chosen[:1]), bar(primary, span), *_figures(arm, chosen[1:])]
         if with_failures:
             cells.append(f"{arm.failed:,}")
         table.add_row(*map(shown, cells))
@@ -97,13 +100,19 @@ def _scores(found: ExperimentComparison) -> Table:
 def _differences(found: ExperimentComparison) -> Table:
     metric = found.metrics[0]
     title = f"{metric.name}: differences from {found.baseline}"
-    table = new_table(title, ["variant", "difference", ">won/lost", ">p", ">corrected", "verdict"])
-    for item in found.against_baseline(metric.name):
-        lost_won = f"{item.discordant[1]}/{item.discordant[0]}" if item.discordant else numbers.NONE
+    compared = found.against_baseline(metric.name)
+    # Only what is right or wrong can be won or lost.
+    counted = any(item.discordant for item in compared)
+    names = clip_apart((item.candidate for item in compared), NAME if counted else LONG_NAME)
+    table = new_table(
+        title, ["variant", "difference", *([">won/lost"] if counted else []), ">p", ">corrected", "verdict"]
+    )
+    for item in compared:
+        won_lost = f"{item.discordant[1]}/{item.discordant[0]}" if item.discordant else numbers.NONE
         cells = [
-            clip(item.candidate, NAME),
+            names[item.candidate],
             numbers.difference(item.difference, metric),
-            lost_won,
+            *([won_lost] if counted else []),
             numbers.p_value(item.p_value),
             numbers.p_value(item.p_adjusted),
         ]
@@ -116,10 +125,11 @@ def _differences(found: ExperimentComparison) -> Table:
 def _costs(found: ExperimentComparison) -> Table:
     title = "time of a row beside others in flight, tokens, cost"
     table = new_table(title, ["variant", ">p50", ">p95", ">tokens in", ">tokens out", ">cost", ">cached"])
+    names = clip_apart((arm.name for arm in found.arms), NAME)
     for arm in found.arms:
         cached = f"{arm.calls.cached:,}/{arm.calls.total:,}" if arm.calls.total else numbers.NONE
         cells = [
-            clip(arm.name, NAME),
+            names[arm.name],
             numbers.seconds(arm.latency.p50),
             numbers.seconds(arm.latency.p95),
             numbers.count(arm.usage.input_tokens),
@@ -139,11 +149,6 @@ def _models(found: ExperimentComparison) -> Table:
         cells = [clip(model.name, 30), numbers.count(model.context), clip(model.licence or "unknown", 28)]
         table.add_row(*map(shown, [*cells, clip(called, NAME)]))
     return table
-
-
-def _name(found: ExperimentComparison, arm: Arm) -> str:
-    name = clip(arm.name, NAME)
-    return f"{name} *" if arm.name == found.baseline and len(found.arms) > 1 else name
 
 
 def _figures(arm: Arm, metrics: Sequence[Metric]) -> list[str]:

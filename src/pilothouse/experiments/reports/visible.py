@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -59,3 +60,22 @@ def shorten(text: str, limit: int) -> str:
 def clip(text: str, limit: int) -> str:
     """Return ``text`` cut to ``limit`` characters, an ellipsis last."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def clip_apart(names: Iterable[str], limit: int) -> dict[str, str]:
+    """Return names cut to ``limit`` characters so that they stay apart: at their ends, or in their middle.
+
+    Args:
+        names: The names; equal ones are one.
+        limit: At least 8.
+    """
+    listed = list(dict.fromkeys(names))
+    head = (limit - 1) // 3
+    middle = {name: name if len(name) <= limit else f"{name[:head]}…{name[head + 1 - limit :]}" for name in listed}
+    numbered = {
+        name: name if len(name) <= limit else f"{name[: limit - 5]}…{place}" for place, name in enumerate(listed, 1)
+    }
+    for found in ({name: clip(name, limit) for name in listed}, middle):
+        if len(set(found.values())) == len(listed):
+            return found
+    return numbered
