@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from pilothouse.evaluation.factors import Effect
 from pilothouse.evaluation.items.types import ItemReport
 from pilothouse.evaluation.sequential.types import LooksReport
 from pilothouse.evaluation.slices.types import SliceReport
@@ -142,6 +143,7 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
         rows: Rows of the data, repeats included.
         disagreements: Rows on which the arms' primary scores differ.
         prompts: What differs between the arms.
+        effects: What single factors do in the primary metric, where the arms are a full grid of several.
         models: What is known of the models that the arms called.
         slices: The primary metric in parts of the data; None when none were asked for.
         items: What single rows tell; None where the primary metric gives single rows no value.
@@ -165,6 +167,7 @@ class ExperimentComparison(Struct, frozen=True, kw_only=True):
     rows: int
     disagreements: int = 0
     prompts: tuple[PromptDiff, ...] = ()
+    effects: tuple[Effect, ...] = ()
     models: tuple[ModelFacts, ...] = ()
     slices: SliceReport | None = None
     items: ItemReport | None = None

@@ -19,6 +19,7 @@ from pilothouse.evaluation.sequential.types import LooksReport
 from pilothouse.evaluation.slices.types import Cut
 from pilothouse.evaluation.types import Comparison, Direction, Estimate, Metric, Procedure, Score, ScoredRow
 from pilothouse.experiments.analysis import numbers
+from pilothouse.experiments.analysis.effects import effects_of
 from pilothouse.experiments.analysis.faults import faults_of
 from pilothouse.experiments.analysis.judgements import Judgements, disagreements
 from pilothouse.experiments.analysis.looks import looks_notes, settled, verdict_of_looks
@@ -30,6 +31,7 @@ from pilothouse.experiments.analysis.views import ArmRows, row_views
 from pilothouse.experiments.comparison import Arm, Confusion, ExperimentComparison, PromptDiff, RowView
 from pilothouse.experiments.runs.types import Run
 from pilothouse.experiments.types import Experiment, Variant
+from pilothouse.models.catalogue import ModelFacts
 from pilothouse.models.catalogue import facts as model_facts
 
 
@@ -141,14 +143,17 @@ def compare_arms(
         rows=max((arm.rows for arm in found), default=0),
         disagreements=disagreements(judged) if len(arms) > 1 else 0,
         prompts=frame.prompts,
-        models=tuple(
-            model_facts(name, frame.now) for name in dict.fromkeys(name for arm in found for name in arm.models)
-        ),
+        effects=() if frame.looks else effects_of(experiment.variants, primary, scored, how),
+        models=_models(found, frame.now),
         slices=parts,
         items=items_of(experiment, metrics, scored, how, repeats),
         looks=frame.looks,
         facts=frame.facts,
     )
+
+
+def _models(arms: Sequence[Arm], at: datetime) -> tuple[ModelFacts, ...]:
+    return tuple(model_facts(name, at) for name in dict.fromkeys(name for arm in arms for name in arm.models))
 
 
 def _judge_notes(metrics: Sequence[Metric], arms: Sequence[Arm], declared: Sequence[Declared]) -> Iterator[str]:

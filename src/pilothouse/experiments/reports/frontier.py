@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pilothouse.evaluation.types import Metric
 from pilothouse.experiments.analysis import numbers
-from pilothouse.experiments.analysis.tradeoffs import Point, Price, Tradeoff, tradeoffs
 from pilothouse.experiments.comparison import ExperimentComparison
 from pilothouse.experiments.reports.charts import Chart, axis_ticks, chart
 from pilothouse.experiments.reports.plots.tradeoff import Spot, tradeoff_plot
+from pilothouse.experiments.reports.tradeoffs import Point, Price, Tradeoff, tradeoffs
 
 _TITLES: dict[Price, tuple[str, str]] = {
     "cost": ("Cost", "US dollars for 1,000 rows"),

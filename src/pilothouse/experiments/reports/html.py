@@ -23,6 +23,7 @@ from pilothouse.experiments.reports import charts
 from pilothouse.experiments.reports.cells import MOST_TEXT, shown_row
 from pilothouse.experiments.reports.diffs import DiffLine, side_by_side
 from pilothouse.experiments.reports.frontier import tradeoff_charts
+from pilothouse.experiments.reports.parts.factors import effect_chart
 from pilothouse.experiments.reports.parts.looks import looks_view
 from pilothouse.experiments.reports.parts.page import parts_view
 from pilothouse.experiments.reports.selection import MOST_ROWS, Selection, select
@@ -39,6 +40,7 @@ SECTIONS = (
     ("scores", "Scores"),
     ("differences", "Differences"),
     ("looks", "Looks"),
+    ("factors", "Factors"),
     ("slices", "Slices"),
     ("items", "Single rows"),
     ("confusion", "Confusion"),
@@ -91,6 +93,7 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
         "few_classes": len(labels) <= FEW_CLASSES,
         "latency_plot": charts.latency_chart(found),
         "token_plot": charts.token_chart(found),
+        "effect_plot": effect_chart(found),
         "tradeoff_plots": tradeoff_charts(found),
         "latency_note": latency_note(found),
         "method": method(found),
@@ -103,6 +106,7 @@ def render(found: ExperimentComparison, rows: Iterable[RowView], *, most_rows: i
     present = {
         "differences": bool(found.comparisons),
         "looks": found.looks is not None,
+        "factors": bool(found.effects),
         "slices": found.slices is not None,
         "items": found.items is not None,
         "confusion": bool(view["matrices"]),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pilothouse.evaluation.types import Estimate, Metric
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.comparison import Arm, ExperimentComparison
+from pilothouse.experiments.reports.parts.factors import effect_table
 from pilothouse.experiments.reports.parts.looks import looks_table
 from pilothouse.experiments.reports.parts.terminal import parts_report
 from pilothouse.experiments.reports.parts.terminal_tables import STYLES, new_table, shown
@@ -40,6 +41,8 @@ def terminal_report(found: ExperimentComparison) -> Iterable[RenderableType]:
         Text(reveal(found.verdict)), title=_TITLES[found.outcome], border_style=style, width=80, title_align="left"
     )
     tables = [_scores(found), *([_differences(found)] if found.comparisons else []), _costs(found)]
+    if found.effects:
+        tables.insert(2, effect_table(found.effects, found.metrics[0]))
     if len(found.models) > 1:
         tables.append(_models(found))
     for table in tables:

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from pilothouse.evaluation.types import Estimate, Interval, Metric
-from pilothouse.experiments.analysis.tradeoffs import Tradeoff, tradeoffs
 from pilothouse.experiments.comparison import Arm, ExperimentComparison, Latency
+from pilothouse.experiments.reports.tradeoffs import Tradeoff, tradeoffs
 from pilothouse.experiments.types import Variant
 from pilothouse.models.types import Usage
 
