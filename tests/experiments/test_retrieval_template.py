@@ -80,6 +80,7 @@ def test_its_report_is_read_in_a_browser(project: Path, finding: dict[str, Any],
         shown = await tab.value("document.body.innerText")
         assert "ask.prompt" in shown
         assert "Trade-offs" in shown
+        assert "temperature: 0.0 → 0.7" in shown
         assert "Apache-2.0" in shown
         assert await tab.value("document.querySelectorAll('#scores .plot').length") >= 2
         assert await tab.value("document.querySelectorAll('#tradeoffs .plot .mark').length") == 16

@@ -70,7 +70,7 @@ def _cell(answer: Answer | None) -> Cell:
         return Cell(state="u", css="plain", short="no such row")
     state = "f" if answer.error is not None else "u" if answer.right is None else "r" if answer.right else "w"
     css, word = _STATE_WORDS[state]
-    whole = answer_text(answer) if answer.error is None else answer.error
+    whole = _shown_text(answer) if answer.error is None else answer.error
     limit = SHORT_TEXT if answer.error is None else SHORT_ERROR
     return Cell(state=state, css=css, short=clip(whole, limit), more=_details(answer, whole, limit), word=word)
 
@@ -82,6 +82,12 @@ def answer_text(answer: Answer) -> str:
     if len(answer.outputs) == 1:
         return plain(next(iter(answer.outputs.values())))
     return plain(answer.outputs) if answer.outputs else ""
+
+
+def _shown_text(answer: Answer) -> str:
+    """Return what a cell begins with: of several outputs the first, where it is a text; the others are folded away."""
+    first = next(iter(answer.outputs.values()), None)
+    return first if answer.label is None and isinstance(first, str) else answer_text(answer)
 
 
 def _details(answer: Answer, whole: str, limit: int) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+from msgspec import structs
+
 from pilothouse.evaluation.types import Metric
 from pilothouse.experiments.analysis import numbers
 from pilothouse.experiments.comparison import ExperimentComparison
@@ -33,7 +36,12 @@ def _chart(item: Tradeoff, metric: Metric, baseline: str) -> Chart:
         higher=metric.better == "higher",
     )
     left = f"without {', '.join(item.left_out)}: not known" if item.left_out else ""
-    return chart(f"{metric.name} against {title.lower()}", plot, left)
+    legend = tuple((point.name, _number(place)) for place, point in enumerate(item.points, 1))
+    return structs.replace(chart(f"{metric.name} against {title.lower()}", plot, left), legend=legend)
+
+
+def _number(place: int) -> Markup:
+    return Markup("<b>{}</b>&nbsp;").format(place)
 
 
 def _spot(point: Point, metric: Metric, price: Price, *, is_baseline: bool) -> Spot:

@@ -28,8 +28,9 @@ def effect_chart(found: ExperimentComparison) -> Chart | None:
         return None
     metric = found.metric(found.primary)
     names = effect_names(found.effects)
+    # The colour says the verdict; the words of it stand in the table, and leave room for names here.
     dots = [
-        structs.replace(difference_dot(item.comparison, metric), label=name)
+        structs.replace(difference_dot(item.comparison, metric), label=name, remark="")
         for item, name in zip(found.effects, names, strict=True)
     ]
     title = f"{metric.name}: what each factor does"
@@ -39,8 +40,17 @@ def effect_chart(found: ExperimentComparison) -> Chart | None:
 
 
 def effect_names(effects: Sequence[Effect]) -> list[str]:
-    """Return what is held against what: ``inputs.top_k: 4 against 1``."""
-    return [f"{item.factor}: {item.level} against {item.base}" for item in effects]
+    """Return what changes, such as ``top_k: 1 → 4``; factors whose last words are alike keep their whole paths."""
+    last = {item.factor: item.factor.rpartition(".")[2] for item in effects}
+    clear = len(set(last.values())) == len(last)
+    return [
+        f"{last[item.factor] if clear else item.factor}: {_bare(item.base)} → {_bare(item.level)}" for item in effects
+    ]
+
+
+def _bare(level: str) -> str:
+    """Return the name of a prompt file without its ending."""
+    return level.removesuffix(".jinja2").removesuffix(".md")
 
 
 def effect_table(effects: Sequence[Effect], metric: Metric) -> Table:

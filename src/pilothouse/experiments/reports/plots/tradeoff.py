@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from pilothouse.experiments.reports.plots import svg
-from pilothouse.experiments.reports.visible import clip
 
 HEIGHT = 300
 LEFT = 46
@@ -48,7 +47,7 @@ class Spot(Struct, frozen=True, kw_only=True):
 def tradeoff_plot(
     spots: Sequence[Spot], *, title: str, axes: tuple[str, str], shows: tuple[Show, Show], higher: bool = True
 ) -> str:
-    """Return the plane of price and quality; the price begins at 0.
+    """Return the plane of price and quality; the price begins at 0, and arms are numbered in their order.
 
     Args:
         spots: The arms.
@@ -119,19 +118,13 @@ def _spot(spot: Spot, x: Scale, y: Scale) -> str:
 
 
 def _labels(spots: Sequence[Spot], x: Scale, y: Scale) -> list[str]:
-    """Return the names beside the marks, moved apart where they would lie on one another."""
-    taken: list[tuple[float, float, float]] = []
+    """Return the numbers beside the marks, moved up where they would lie on one another."""
+    taken: list[tuple[float, float]] = []
     body: list[str] = []
-    for spot in sorted(spots, key=lambda spot: (y(spot.value), x(spot.price))):
-        name = clip(spot.label, 28)
-        width = 7.0 * len(name)
-        is_left = x(spot.price) + 10 + width > svg.WIDTH - RIGHT
-        start = x(spot.price) - 10 - width if is_left else x(spot.price) + 10
-        height = y(spot.value) + 4
-        while any(abs(height - other) < 14 and start < end and first < start + width for first, end, other in taken):
-            height += 14
-        taken.append((start, start + width, height))
-        anchor = "end" if is_left else "start"
-        at = x(spot.price) - 10 if is_left else start
-        body.append(svg.text(at, min(height, FLOOR - 3), name, css="halo tick", anchor=anchor))
+    for number, spot in sorted(enumerate(spots, 1), key=lambda item: -y(item[1].value)):
+        across, height = x(spot.price) + 8, y(spot.value) + 4
+        while any(abs(height - other) < 13 and abs(across - beside) < 16 for beside, other in taken):
+            height -= 13
+        taken.append((across, height))
+        body.append(svg.text(across, height, str(number), css="halo tick"))
     return body
