@@ -169,7 +169,7 @@ def test_budgets_and_failed_rows(project: Any, gated: Any, call: Any) -> None:
     assert rules["failed rows: at most 0"]["rows"] == ["0"]
     assert rules["budget: tokens at most 1"]["outcome"] == "fail"
     assert rules["budget: latency_p50 at most 60 s"]["outcome"] == "pass"
-    cost = rules["budget: cost at most $0.5"]
+    cost = rules["budget: cost at most $0.50"]
     assert cost["outcome"] == "inconclusive"
     assert "the price of 39 calls is not known" in cost["reason"]
 

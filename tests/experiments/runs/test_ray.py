@@ -378,6 +378,22 @@ def test_a_cluster_without_a_free_processor_is_told(project: Project, ray: Any) 
     assert project.runs.list() == []
 
 
+STRANGER = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False); print(ray.cluster_resources()['CPU'])"
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_who_lacks_the_token_is_turned_away(ray: Any, monkeypatch: pytest.MonkeyPatch, knows: bool) -> None:
+    for name in () if knows else ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name)
+    address = ray.get_runtime_context().gcs_address
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, address], capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert (done.returncode == 0) is knows, done.stderr
+    assert knows or "InvalidAuthToken" in done.stderr
+
+
 class Hog:
     """Takes processors."""
 

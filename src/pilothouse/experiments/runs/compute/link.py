@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
@@ -75,6 +77,10 @@ class RayLink:
 
     def _connect(self, compute: str, workers: int | None) -> Any:
         export(_QUIET)
+        if compute == RAY and "ray" not in sys.modules:
+            # Ray listens on every interface: who has not this word, which only its own processes inherit, is turned
+            # away. It reads the word once, when it is imported.
+            export({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
         ray = require("ray", extra="ray", purpose=f"compute: {compute}")
         # Importing it has set a level of its own.
         logging.getLogger("ray").setLevel(logging.ERROR)
@@ -98,7 +104,6 @@ class RayLink:
                 num_cpus=cpus,
                 object_store_memory=OBJECTS,
                 include_dashboard=False,
-                # Only processes of this machine can reach it.
                 _node_ip_address="127.0.0.1",
                 **_SILENT,
             )
