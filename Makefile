@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-annotate --upgrade --custom-compile-command "make lock"
-DEV_EXTRAS := dev images local metrics mlflow postgres ray serve similarity wandb
+DEV_EXTRAS := bedrock dev entra gateway images local metrics mlflow postgres ray serve similarity vertex wandb
 
 .PHONY: demo test check format docs bench simulate conformance-diff lock clean
 

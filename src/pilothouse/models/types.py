@@ -181,16 +181,43 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens of one call or of many.
+    """What one call used, or many did.
 
-    ``input_tokens`` includes the cached ones and ``output_tokens`` the reasoning: a cost is found by
-    subtraction, never by addition.
+    A part is always counted in its whole: a cost is found by subtraction, never by addition.
+
+    Attributes:
+        input_tokens: Read, all kinds.
+        output_tokens: Written, all kinds.
+        cached_input_tokens: Of the input, read from the provider's cache.
+        reasoning_tokens: Of the output, thoughts.
+        cache_write_tokens: Of the input, written to the provider's cache, to be kept for minutes.
+        cache_write_long_tokens: Of the input, written to the provider's cache, to be kept for an hour.
+        audio_input_tokens: Of the input, sound.
+        audio_output_tokens: Of the output, sound.
+        image_input_tokens: Of the input, pictures.
+        image_output_tokens: Of the output, pictures.
+        cached_audio_tokens: Of the cached input, sound.
+        images: Pictures made, where they are billed by piece.
+        characters: Characters read aloud, where they are billed.
+        milliseconds: Sound heard, where its length is billed.
+        searches: Search units, as of reranking.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_long_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    cached_audio_tokens: int = 0
+    images: int = 0
+    characters: int = 0
+    milliseconds: int = 0
+    searches: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -198,12 +225,7 @@ class Usage(Struct, frozen=True, kw_only=True):
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
-            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
-        )
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
 
 
 class ChatResponse(Struct, frozen=True, kw_only=True):

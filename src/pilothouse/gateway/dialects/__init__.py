@@ -1,0 +1,1 @@
+"""Forms of requests and answers, and translation between them: bytes in, nouns of `models` between, bytes out."""

@@ -1,0 +1,1 @@
+"""What looks at texts before, beside, after and inside a call."""

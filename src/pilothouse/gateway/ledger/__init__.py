@@ -1,0 +1,1 @@
+"""What every call cost, durable, and asked again later."""

@@ -1,0 +1,1 @@
+"""Limits and budgets: reserved before a call, settled after it."""
