@@ -75,7 +75,7 @@ def test_an_empty_log_is_sound(log: AuditService) -> None:
         ("UPDATE access_audit SET number = -1 WHERE number = 3", 1, "missing"),
         (
             "INSERT INTO access_audit SELECT 6, at, actor, actor_kind, action, target, before, after, previous, hash "
-            + "FROM access_audit WHERE number = 5",
+            "FROM access_audit WHERE number = 5",
             6,
             "does not follow",
         ),

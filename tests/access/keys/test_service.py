@@ -18,10 +18,10 @@ from pilothouse.access.keys.rights import Forbidden
 from pilothouse.access.keys.service import KeyService
 from pilothouse.access.keys.tables import keys as keys_table
 from pilothouse.access.keys.types import Acting, KeyDraft
+from pilothouse.access.secret import Secret
 from pilothouse.access.types import Actor
 from pilothouse.core.clock import FixedClock
 from pilothouse.core.errors import Conflict, NotFound, UserError
-from pilothouse.access.secret import Secret
 from pilothouse.core.storage.sql import Database, metadata
 
 HOUR = timedelta(hours=1)

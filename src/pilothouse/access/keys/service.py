@@ -14,12 +14,12 @@ from pilothouse.access.keys.ring import KeyRing
 from pilothouse.access.keys.store import KeyStore
 from pilothouse.access.keys.types import Acting, Issued, Key, KeyDraft, KeySecret
 from pilothouse.access.roles import ROLES
+from pilothouse.access.secret import Secret
 from pilothouse.access.types import Actor
 from pilothouse.core.canonical import digest_bytes
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import Conflict, UserError, nearest_hint
 from pilothouse.core.ids import new_id
-from pilothouse.access.secret import Secret
 from pilothouse.core.services import Services
 from pilothouse.core.storage.sql import Database
 

@@ -8,8 +8,8 @@ from typing import Literal
 from msgspec import Struct
 
 from pilothouse.access.roles import Role
-from pilothouse.access.types import Actor
 from pilothouse.access.secret import Secret
+from pilothouse.access.types import Actor
 
 State = Literal["active", "revoked", "expired"]
 
