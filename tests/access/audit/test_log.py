@@ -16,6 +16,12 @@ from pilothouse.core.errors import DataError
 from pilothouse.core.storage.sql import Database
 
 
+AGAIN = """
+INSERT INTO access_audit
+SELECT 6, at, actor, actor_kind, action, target, before, after, previous, hash FROM access_audit WHERE number = 5
+"""
+
+
 @pytest.fixture
 def log(database: Database, clock: FixedClock) -> AuditService:
     return AuditService(store=AuditStore(database), clock=clock, actor=Actor(name="ada"))
@@ -74,8 +80,7 @@ def test_an_empty_log_is_sound(log: AuditService) -> None:
         ("UPDATE access_audit SET number = 99 WHERE number = 3", 3, "missing"),
         ("UPDATE access_audit SET number = -1 WHERE number = 3", 1, "missing"),
         (
-            "INSERT INTO access_audit SELECT 6, at, actor, actor_kind, action, target, before, after, previous, hash "
-            "FROM access_audit WHERE number = 5",
+            AGAIN,
             6,
             "does not follow",
         ),

@@ -51,6 +51,11 @@ def test_operations_are_allowed_by_name(keys: KeyService) -> None:
     assert [only.allows_operation(name) for name in ("chat", "embeddings", "images", "")] == [True, True, False, False]
 
 
+@pytest.mark.parametrize(("role", "may"), [("caller", True), ("viewer", False), ("operator", True), ("admin", True)])
+def test_a_role_that_calls_no_models_may_ask_for_nothing(keys: KeyService, role: str, may: bool) -> None:
+    assert entry(keys, role=role).allows_operation("chat") is may
+
+
 def test_an_entry_says_who_pays(keys: KeyService) -> None:
     found = entry(keys, organisation="acme", team="t", user="u", use_case="c", role="operator")
     assert (found.id, found.name) == (keys.show("k").id, "k")

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from pilothouse.access.keys.types import Key, KeySecret, State
-from pilothouse.access.roles import Role
+from pilothouse.access.roles import Role, allows
 
 _NEVER: Final = 1 << 63
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,6 +31,7 @@ class KeyEntry(Struct, frozen=True, kw_only=True):
         role: What it may do.
         models: Patterns of route names; empty for all.
         operations: What it may ask of a model; empty for all.
+        may_call: Whether its role may call models at all.
         revoked: Whether the key is revoked.
         expires_ns: From when on the secret opens nothing, nanoseconds since 1970; far away for never.
         opens: Whether a route's name fits ``models``, prepared.
@@ -45,6 +46,7 @@ class KeyEntry(Struct, frozen=True, kw_only=True):
     role: Role
     models: tuple[str, ...]
     operations: frozenset[str]
+    may_call: bool
     revoked: bool
     expires_ns: int
     opens: Callable[[str], object] | None
@@ -60,8 +62,8 @@ class KeyEntry(Struct, frozen=True, kw_only=True):
         return self.opens is None or self.opens(route) is not None
 
     def allows_operation(self, operation: str) -> bool:
-        """Return whether it may ask this of a model."""
-        return not self.operations or operation in self.operations
+        """Return whether it may ask this of a model; a role that calls no models may ask for nothing."""
+        return self.may_call and (not self.operations or operation in self.operations)
 
 
 class KeyRing:
@@ -110,6 +112,7 @@ def _entry(key: Key, secret: KeySecret, matchers: dict[tuple[str, ...], Callable
         role=key.role,
         models=key.models,
         operations=frozenset(key.operations),
+        may_call=allows(key.role, "call"),
         revoked=key.revoked_at is not None,
         expires_ns=min(ends, default=_NEVER),
         opens=matchers[key.models],
