@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import msgspec
 
@@ -80,7 +80,7 @@ def _mended(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_mended(key): _mended(item) for key, item in value.items()}
+        return {_mended(key): _mended(item) for key, item in cast("dict[object, object]", value).items()}
     if isinstance(value, list | tuple):
-        return [_mended(item) for item in value]
+        return [_mended(item) for item in cast("list[object]", value)]
     return value
