@@ -110,11 +110,13 @@ class Plane:
             call.status, call.code = "cancelled", "client_gone"
             if not gone.came_true:
                 raise
-        except Exception:
+        except Exception:  # noqa: BLE001
             # At the door: whatever it is, the client is told in its dialect, and the operator in full.
             sys.stderr.write(traceback.format_exc())
             call.status = "cut" if client.started else "failed"
-            await client.refuse(Refusal("internal_error", "the gateway failed; its operator finds the reason in its log"))
+            await client.refuse(
+                Refusal("internal_error", "the gateway failed; its operator finds the reason in its log")
+            )
         finally:
             gone.is_over = True
             if watcher is not None:
@@ -140,9 +142,7 @@ class Plane:
         """Answer what may be asked for with this key."""
         key, wanted = call.key, call.endpoint.item
         names = sorted(
-            name
-            for name, route in call.snapshot.routes.items()
-            if key is None or key.allows_model(route.name)
+            name for name, route in call.snapshot.routes.items() if key is None or key.allows_model(route.name)
         )
         if wanted and wanted not in names:
             raise Refusal("model_not_found", f"there is no model '{wanted[:200]}' here, or none for this key")

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final, NoReturn
+from typing import Final
 
 from msgspec import Struct
 
@@ -121,27 +121,25 @@ class Attempts:
                 return await self._try(step)
             except AttemptFailed as failed:
                 self._last = failed
-        self._give_up()
+        raise self._given_up()
 
     def failed(self, step: Step, failed: AttemptFailed) -> None:
         """Tell routing and the trace of an attempt that failed."""
-        self._itinerary.failed(
-            step, failed.failure, retry_after=failed.retry_after, retryable=failed.retryable
-        )
+        self._itinerary.failed(step, failed.failure, retry_after=failed.retry_after, retryable=failed.retryable)
         self._last = failed
 
-    def _give_up(self) -> NoReturn:
+    def _given_up(self) -> Refusal:
         last = self._last
         if last is None:
-            raise Refusal("no_deployment", "no deployment can take this call now; try again later", retry_after=1.0)
+            return Refusal("no_deployment", "no deployment can take this call now; try again later", retry_after=1.0)
         if last.failure in _CLIENTS_OWN and 400 <= last.status < 500:
-            raise Refusal("upstream_rejected", last.message, status=last.status, retry_after=last.retry_after)
+            return Refusal("upstream_rejected", last.message, status=last.status, retry_after=last.retry_after)
         if last.failure == "request":
-            raise Refusal("invalid_request", last.message)
+            return Refusal("invalid_request", last.message)
         if last.failure == "rate_limit":
-            raise Refusal("overloaded", last.message, retry_after=last.retry_after)
+            return Refusal("overloaded", last.message, retry_after=last.retry_after)
         code = code_of(last.failure)
-        raise Refusal(code, last.message, status=STATUSES[code], retry_after=last.retry_after)
+        return Refusal(code, last.message, status=STATUSES[code], retry_after=last.retry_after)
 
     async def _hedged(self, step: Step) -> Opened:
         """Race an attempt against a second one that starts when no byte has come after a while."""
@@ -225,9 +223,7 @@ class Attempts:
         try:
             async with asyncio.timeout(timeouts.first_token):
                 await provider.prepare()
-                outgoing = provider.outgoing(
-                    wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers
-                )
+                outgoing = provider.outgoing(wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers)
                 answer = await self._transport.open(outgoing, connect=timeouts.connect)
                 async with _closed_on_failure(answer):
                     return await self._begun(step, wire, answer)
@@ -295,7 +291,9 @@ class Attempts:
             try:
                 opened.first = relay.feed(piece)
             except ValueError as error:
-                raise AttemptFailed("malformed", f"the upstream sent no stream: {error}", status=answer.status) from error
+                raise AttemptFailed(
+                    "malformed", f"the upstream sent no stream: {error}", status=answer.status
+                ) from error
             if opened.first.startswith((b'data: {"error"', b"event: error", b'data: {"type":"error"')):
                 raise _stream_error(step, answer, opened.first)
         return opened

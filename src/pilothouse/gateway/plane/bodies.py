@@ -12,7 +12,14 @@ from pilothouse.gateway.dialects.interface import Splice
 from pilothouse.gateway.types import Body, Wire
 
 CHAT_FORMS: Final[frozenset[str]] = frozenset(
-    {"openai.chat", "openai.completions", "openai.responses", "anthropic.messages", "openai.embeddings", "cohere.rerank"}
+    {
+        "openai.chat",
+        "openai.completions",
+        "openai.responses",
+        "anthropic.messages",
+        "openai.embeddings",
+        "cohere.rerank",
+    }
 )
 """Forms whose answers are read, for their usage if nothing else."""
 
@@ -76,7 +83,10 @@ def _model_part(raw: bytes, content_type: str) -> tuple[int, int]:
         if head_end < 0 or next_mark < 0:
             break
         head = raw[at:head_end]
-        if re.search(rb'[; ]name="?model"?(?:[;\r]|$)', head) and head_end + 4 <= next_mark <= head_end + 4 + _LONGEST_NAME:
+        if (
+            re.search(rb'[; ]name="?model"?(?:[;\r]|$)', head)
+            and head_end + 4 <= next_mark <= head_end + 4 + _LONGEST_NAME
+        ):
             return head_end + 4, next_mark
         at = next_mark + 2
     raise ValueError("'model': the form has no such part")

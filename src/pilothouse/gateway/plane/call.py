@@ -8,8 +8,8 @@ from typing import Literal
 
 from pilothouse.access.keys.ring import KeyEntry
 from pilothouse.core.ids import new_id
-from pilothouse.gateway.dialects.facts import RequestFacts
 from pilothouse.gateway.dialects.endpoints import Endpoint
+from pilothouse.gateway.dialects.facts import RequestFacts
 from pilothouse.gateway.limits.types import Reservation
 from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.routing.types import Deployment, Route

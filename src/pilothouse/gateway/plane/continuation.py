@@ -10,21 +10,20 @@ from msgspec.structs import replace
 
 from pilothouse.gateway.dialects.codecs import codec
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN
-from pilothouse.gateway.plane.attempts import Attempts
+from pilothouse.gateway.plane.attempts import Attempts, Opened
 from pilothouse.gateway.plane.bodies import decode_body
 from pilothouse.gateway.plane.call import Call, may_continue
 from pilothouse.gateway.plane.relays import TranslatingRelay
 from pilothouse.gateway.plane.streaming import Stream
 from pilothouse.gateway.refusals import Refusal
-from pilothouse.gateway.routing.types import Step
 from pilothouse.models.types import Message, Usage
 
 
-async def continued(call: Call, stream: Stream, attempts: Attempts) -> Step | None:
+async def continued(call: Call, stream: Stream, attempts: Attempts) -> Opened | None:
     """Let another deployment go on with a stream that broke off.
 
     Returns:
-        Who goes on; None where nobody can or may.
+        What goes on; None where nobody can or may.
     """
     relay = stream.relay
     if not may_continue(call) or not isinstance(relay, TranslatingRelay) or not relay.text or relay.has_tool_calls:
@@ -47,4 +46,4 @@ async def continued(call: Call, stream: Stream, attempts: Attempts) -> Step | No
         return None
     call.incidents.append("continued")
     stream.go_on(opened)
-    return opened.step
+    return opened

@@ -130,7 +130,9 @@ def find_route(snapshot: Snapshot, name: str) -> tuple[Route, str]:
     if slash and first in snapshot.open_routes:
         return snapshot.open_routes[first], rest
     raise Refusal(
-        "model_not_found", f"there is no model '{name[:200]}' here; {nearest_hint(name[:200], snapshot.routes)}", param="model"
+        "model_not_found",
+        f"there is no model '{name[:200]}' here; {nearest_hint(name[:200], snapshot.routes)}",
+        param="model",
     )
 
 
@@ -166,7 +168,9 @@ def _only_route(snapshot: Snapshot) -> str:
     names = {route.name for route in snapshot.routes.values()}
     if len(names) != 1:
         raise Refusal(
-            "invalid_request", f"which of {len(names)} routes? Name one in the header {ROUTE_HEADER}", param=ROUTE_HEADER
+            "invalid_request",
+            f"which of {len(names)} routes? Name one in the header {ROUTE_HEADER}",
+            param=ROUTE_HEADER,
         )
     return names.pop()
 

@@ -9,29 +9,37 @@ from pilothouse.models.types import ChatChunk, Usage
 
 
 class Relay(Protocol):
-    """Takes an upstream's bytes and gives the client's.
-
-    Attributes:
-        usage: The last usage seen.
-        model: The answer's own model name.
-        is_finished: Whether the answer came to its end.
-        in_tool_call: Whether it stands inside a tool call.
-        text_bytes: Bytes of answer text so far.
-        deltas: Pieces of answer text so far.
-    """
+    """Takes an upstream's bytes and gives the client's."""
 
     @property
-    def usage(self) -> Usage | None: ...
+    def usage(self) -> Usage | None:
+        """The last usage seen."""
+        ...
+
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The answer's own model name."""
+        ...
+
     @property
-    def is_finished(self) -> bool: ...
+    def is_finished(self) -> bool:
+        """Whether the answer came to its end."""
+        ...
+
     @property
-    def in_tool_call(self) -> bool: ...
+    def in_tool_call(self) -> bool:
+        """Whether it stands inside a tool call."""
+        ...
+
     @property
-    def text_bytes(self) -> int: ...
+    def text_bytes(self) -> int:
+        """Bytes of answer text so far."""
+        ...
+
     @property
-    def deltas(self) -> int: ...
+    def deltas(self) -> int:
+        """Pieces of answer text so far, more or less."""
+        ...
 
     def feed(self, data: bytes) -> bytes:
         """Return what is to be sent now.
@@ -49,11 +57,22 @@ class Relay(Protocol):
 class PassingRelay:
     """Passes bytes on and only watches them."""
 
-    __slots__ = ("_meter", "feed")
+    __slots__ = ("_events", "_feed", "_meter")
 
     def __init__(self, meter: StreamMeter) -> None:
         self._meter = meter
-        self.feed = meter.feed
+        self._feed = meter.feed
+        self._events = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is to be sent now.
+
+        Raises:
+            ValueError: for what is no stream of the form.
+        """
+        out = self._feed(data)
+        self._events += out.count(b"\n\n")
+        return out
 
     @property
     def usage(self) -> Usage | None:
@@ -82,8 +101,8 @@ class PassingRelay:
 
     @property
     def deltas(self) -> int:
-        """Pieces of answer text so far."""
-        return self._meter.deltas
+        """Pieces of answer text so far: all events but the first, which names the speaker."""
+        return max(self._events - 1, 0) if self._meter.text_bytes else 0
 
     def finish(self) -> bytes:
         """Return nothing: the upstream wrote its own end."""
@@ -102,7 +121,9 @@ class TranslatingRelay:
         keep_text: Whether the answer's text is kept, so that another upstream can go on with it.
     """
 
-    def __init__(self, source: Codec, target: Codec, *, call_id: str, model: str, include_usage: bool, keep_text: bool) -> None:
+    def __init__(
+        self, source: Codec, target: Codec, *, call_id: str, model: str, include_usage: bool, keep_text: bool
+    ) -> None:
         self._reader = source.reader()
         self._writer = target.writer(call_id=call_id, model=model, include_usage=include_usage)
         self.usage: Usage | None = None

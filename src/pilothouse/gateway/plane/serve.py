@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
 
 from msgspec import Struct
 
-from pilothouse.gateway.capture.recorder import CaptureRecorder
-from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.guards.types import GuardContext
 from pilothouse.gateway.plane.admission import admit, applied_to
-from pilothouse.gateway.plane.answering import AnswerCaching
 from pilothouse.gateway.plane.attempts import AttemptFailed, Attempts, Opened, code_of
 from pilothouse.gateway.plane.bodies import decode_body
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.client import Client
 from pilothouse.gateway.plane.continuation import continued
+from pilothouse.gateway.plane.hooks import Guards, Rates, Recorder
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.relays import Relay
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.streaming import Stream
-from pilothouse.gateway.rates.card import RateCard
 from pilothouse.gateway.refusals import Refusal
-from pilothouse.gateway.routing.types import Itinerary, Route, RoutingRequest
+from pilothouse.gateway.routing.router import Router
+from pilothouse.gateway.routing.types import Route, RoutingRequest
 from pilothouse.gateway.upstream.types import Transport
-
-
-class Starter(Protocol):
-    """What begins the way of a call; the router."""
-
-    def start(self, route: Route, request: RoutingRequest, routes: object) -> Itinerary:
-        """Return the way of a call."""
-        ...
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -47,12 +36,12 @@ class Parts(Struct, frozen=True, kw_only=True):
         capture: Records payloads; None for never.
     """
 
-    router: Starter
+    router: Router
     transport: Transport
-    rates: RateCard
+    rates: Rates
     settlement: Settlement
     metrics: Metrics
-    capture: CaptureRecorder | None = None
+    capture: Recorder | None = None
 
 
 class Serving:
@@ -86,34 +75,32 @@ class Serving:
         guards = call.snapshot.guards.get(self._route.name)
         if guards is not None:
             await self._guard_request(guards)
-        cache = call.snapshot.caches.get(self._route.name)
-        caching = AnswerCaching(call, cache) if cache is not None else None
-        if caching is not None and await caching.replay(self._client):
-            return
         limiter, applied = call.snapshot.limiter, applied_to(call)
         if applied is not None and limiter is not None:
             await admit(call, applied, limiter, self._parts.rates)
         try:
             async with asyncio.timeout(self._route.settings.timeouts.total):
-                await self._ask(guards, caching)
+                await self._ask(guards)
         except TimeoutError:
             raise Refusal("upstream_timeout", "the call took longer than its route allows (timeouts.total)") from None
 
-    async def _ask(self, guards: GuardPipeline | None, caching: AnswerCaching | None) -> None:
+    async def _ask(self, guards: Guards | None) -> None:
         call = self._call
         itinerary = self._parts.router.start(self._route, _routing_request(call), call.snapshot.routes)
         call.experiment, call.arm = itinerary.experiment, itinerary.arm
         attempts = Attempts(call, itinerary, self._parts.transport)
-        beside = asyncio.ensure_future(guards.beside(call.raw, self._context())) if guards and guards.has_beside else None
+        beside = (
+            asyncio.ensure_future(guards.beside(call.raw, self._context())) if guards and guards.has_beside else None
+        )
         opened: Opened | None = None
         try:
             opened = await attempts.open()
             if beside is not None:
                 await beside
             if opened.body is not None:
-                await self._whole(opened, guards, caching)
+                await self._whole(opened, guards)
             else:
-                await self._stream(opened, attempts, guards, caching)
+                await self._stream(opened, attempts, guards)
         except AttemptFailed:
             opened = None  # told already
             raise
@@ -124,7 +111,7 @@ class Serving:
                 await opened.answer.aclose()
                 itinerary.ended(opened.step)
 
-    async def _guard_request(self, guards: GuardPipeline) -> None:
+    async def _guard_request(self, guards: Guards) -> None:
         call = self._call
         if call.body is None or not guards.has_before:
             return
@@ -134,7 +121,7 @@ class Serving:
             call.raw = left.body
             call.body = decode_body(left.body)
 
-    async def _whole(self, opened: Opened, guards: GuardPipeline | None, caching: AnswerCaching | None) -> None:
+    async def _whole(self, opened: Opened, guards: Guards | None) -> None:
         call, body = self._call, opened.body or b""
         if guards is not None and guards.has_after:
             left = await guards.after(body, self._context())
@@ -142,19 +129,15 @@ class Serving:
             call.findings.update(left.findings)
         self.sent = [body]
         await self._client.whole(opened.answer.status, opened.content_type or "application/json", body)
-        if caching is not None:
-            await caching.keep(opened.content_type, body)
 
-    async def _stream(
-        self, opened: Opened, attempts: Attempts, guards: GuardPipeline | None, caching: AnswerCaching | None
-    ) -> None:
+    async def _stream(self, opened: Opened, attempts: Attempts, guards: Guards | None) -> None:
         call = self._call
         self.relay = opened.relay
         await self._client.begin(opened.content_type)
         guarded = guards.stream(self._context()) if guards is not None and guards.has_stream else None
-        keep = caching.most_bytes if caching is not None else 0
+        keep = 0
         if self._parts.capture is not None:
-            keep = max(keep, call.snapshot.settings.capture.most_bytes)
+            keep = call.snapshot.settings.capture.most_bytes
         stream = Stream(call, opened, self._client, guarded, self._parts.rates, keep=keep)
         try:
             while True:
@@ -168,20 +151,16 @@ class Serving:
                     again = await continued(call, stream, attempts)
                     if again is None:
                         raise Refusal(code_of(failed.failure), failed.message) from failed
-                    opened.step, call.status = again.step, "ok"
+                    opened.step, opened.answer, call.status = again.step, again.answer, "ok"
         finally:
             self.sent = stream.sent
         await self._client.end()
         if guarded is not None:
             call.findings.update(guarded.findings)
-        if caching is not None and stream.sent is not None and call.status == "ok":
-            await caching.keep(opened.content_type, b"".join(stream.sent))
 
     def _context(self) -> GuardContext:
         call = self._call
-        return GuardContext(
-            wire=call.endpoint.wire, tenant=call.tenant, route=self._route.name, call_id=call.id
-        )
+        return GuardContext(wire=call.endpoint.wire, tenant=call.tenant, route=self._route.name, call_id=call.id)
 
 
 def _routing_request(call: Call) -> RoutingRequest:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pilothouse.access.keys.ring import KeyRing
-from pilothouse.gateway.cache.answers import RouteCache
-from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.types import Limiter
+from pilothouse.gateway.plane.hooks import Guards
 from pilothouse.gateway.routing.types import Route
 from pilothouse.gateway.settings import GatewaySettings
 
@@ -25,13 +24,12 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         keys: The virtual keys; None where the gateway is open.
         limiter: None where nothing is limited.
         guards: By route name; a route without guards is not in it.
-        caches: By route name; a route without a cache is not in it.
     """
 
     version: str
     settings: GatewaySettings
     routes: Mapping[str, Route]
+    open_routes: Mapping[str, Route]
     keys: KeyRing | None
     limiter: Limiter | None
-    guards: Mapping[str, GuardPipeline]
-    caches: Mapping[str, RouteCache]
+    guards: Mapping[str, Guards]

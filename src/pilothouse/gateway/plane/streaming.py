@@ -6,13 +6,12 @@ import asyncio
 import time
 from typing import Final
 
-from pilothouse.gateway.guards.pipeline import GuardedStream
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, CHUNK, input_size
 from pilothouse.gateway.plane.attempts import AttemptFailed, Opened
 from pilothouse.gateway.plane.call import Call, is_metered
 from pilothouse.gateway.plane.client import Client
+from pilothouse.gateway.plane.hooks import GuardedStream, Rates
 from pilothouse.gateway.plane.relays import Relay, TranslatingRelay
-from pilothouse.gateway.rates.card import RateCard
 from pilothouse.gateway.upstream.types import UpstreamFault
 from pilothouse.models.types import Usage
 
@@ -72,7 +71,7 @@ class Stream:
         opened: Opened,
         client: Client,
         guarded: GuardedStream | None,
-        rates: RateCard,
+        rates: Rates,
         *,
         keep: int = 0,
     ) -> None:
@@ -169,16 +168,16 @@ class Stream:
     async def _may_go_on(self) -> bool:
         """Set the next piece of the answer's length aside; where the limits refuse, end the answer politely."""
         call, relay = self._call, self.relay
-        assert self._allowed is not None and call.reservation is not None and call.snapshot.limiter is not None
+        assert self._allowed is not None
+        assert call.reservation is not None
+        assert call.snapshot.limiter is not None
         written = max(relay.deltas, -(-relay.text_bytes // BYTES_PER_TOKEN))
         if written + CHUNK // 4 < self._allowed or (self._is_last_chunk and written < self._allowed):
             return True
         deployment = self._opened.step.deployment
         rate = self._rates.rate(deployment.provider.name, deployment.model or call.model, call.at_ns)
         cost = rate.bound(0, CHUNK) if rate is not None else 0
-        if not self._is_last_chunk and await call.snapshot.limiter.extend(
-            call.reservation, tokens=CHUNK, cost=cost
-        ):
+        if not self._is_last_chunk and await call.snapshot.limiter.extend(call.reservation, tokens=CHUNK, cost=cost):
             self._allowed += CHUNK
             return True
         self._is_last_chunk = True
