@@ -36,7 +36,6 @@ _NATIVE: Final = (
     "serviceTier",
     "promptVariables",
 )
-_BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 _CLAUDE: Final = re.compile(r"(?:^|[./])anthropic\.claude|^arn:.*anthropic")
 _GUARDED: Final = "gemini-"
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9\-() \[\]]+")
@@ -108,15 +107,19 @@ def _config(request: ChatRequest) -> dict[str, Any]:
 
 
 def _output(request: ChatRequest) -> dict[str, Any]:
+    output: dict[str, Any] = {}
     kind, schema = schema_of(request)
-    if kind == "text":
-        return {}
-    if schema is None or request.response_format is None:
+    if schema is not None and request.response_format is not None:
+        given = request.response_format["json_schema"]
+        described = {key: given[key] for key in ("name", "description") if given.get(key)}
+        described["schema"] = msgspec.json.encode(schema).decode()
+        output["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": described}}
+    elif kind != "text":
         raise ValueError(f"{_FORM} has no word for `response_format` json_object: give a json_schema")
-    given = request.response_format["json_schema"]
-    described = {key: given[key] for key in ("name", "description") if given.get(key)}
-    described["schema"] = msgspec.json.encode(schema).decode()
-    return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": described}}}
+    wanted = request.reasoning
+    if wanted is not None and wanted.budget is None and wanted.effort not in {None, "none"}:
+        output["effort"] = "low" if wanted.effort == "minimal" else wanted.effort
+    return output
 
 
 def _further(request: ChatRequest, model: str) -> dict[str, Any]:
@@ -128,14 +131,10 @@ def _further(request: ChatRequest, model: str) -> dict[str, Any]:
             raise ValueError(f"{_FORM} has no word for `top_k` with this model: see `additionalModelRequestFields`")
         further["top_k"] = request.top_k
     wanted = request.reasoning
-    if wanted is not None and wanted.effort != "none" and wanted.budget != 0:
-        if is_claude:
-            effort = _BUDGETS.get(wanted.effort or "medium", _BUDGETS["high"])
-            budget = wanted.budget if wanted.budget is not None else effort
-            adaptive = wanted.is_adaptive and wanted.budget is None
-            further["thinking"] = {"type": "adaptive"} if adaptive else {"type": "enabled", "budget_tokens": budget}
-        elif wanted.effort is not None:
-            further["reasoning_effort"] = wanted.effort
+    if wanted is not None and is_claude and (wanted.budget or wanted.is_adaptive):
+        further["thinking"] = (
+            {"type": "enabled", "budget_tokens": wanted.budget} if wanted.budget else {"type": "adaptive"}
+        )
     if request.parallel_tool_calls is False and request.tools:
         if not is_claude:
             raise ValueError(f"{_FORM} has no word for `parallel_tool_calls` with this model")
