@@ -172,7 +172,7 @@ class _TitanAnswer(Struct):
 
 
 class _ByKind(Struct):
-    float: list[list[float]] = []
+    floats: list[list[float]] = msgspec.field(name="float", default_factory=list[list[float]])
 
 
 class _Units(Struct):
@@ -282,7 +282,7 @@ def _cohere_body(call: EmbeddingCall) -> dict[str, Any]:
 def _vectors(answer: _CohereAnswer) -> list[list[float]]:
     if isinstance(answer.embeddings, list):
         return answer.embeddings
-    return answer.embeddings.float if answer.embeddings is not None else []
+    return answer.embeddings.floats if answer.embeddings is not None else []
 
 
 def _checked(vectors: list[list[float]], call: EmbeddingCall, usage: Usage | None) -> EmbeddingResponse:
