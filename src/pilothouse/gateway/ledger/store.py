@@ -109,9 +109,10 @@ class LedgerStore:
             with self._transaction():
                 lines = self._staged(staging)
                 known = self._one(
-                    f"SELECT count(*) FILTER ({tables.CALL}), count(*) FILTER ({tables.REVISION}) FROM batch"
+                    f"SELECT count(*) FILTER ({tables.CALL}), count(*) FILTER ({tables.REVISION}),"
+                    f" count(DISTINCT v.id) FILTER ({tables.CALL}) FROM batch"
                 )
-                calls = self._one(tables.STORE_CALLS)[0]
+                calls = self._one(tables.STORE_CALLS + (tables.ONCE if known[2] < known[0] else ""))[0]
                 revisions = self._one(tables.STORE_REVISIONS)[0]
                 refused = self._connection.execute(
                     f"SELECT line FROM batch WHERE (({tables.CALL}) OR ({tables.REVISION})) IS NOT TRUE"

@@ -87,9 +87,10 @@ WHERE {CALL} AND NOT EXISTS (
     WHERE known.at_ns BETWEEN (SELECT min(v.at_ns) FROM batch) AND (SELECT max(v.at_ns) FROM batch)
       AND known.id = b.v.id
 )
-QUALIFY row_number() OVER (PARTITION BY v.id) = 1
-ORDER BY v.at_ns
 """
+
+ONCE: Final = "QUALIFY row_number() OVER (PARTITION BY v.id) = 1"
+"""Appended where a batch holds a call twice; it doubles the time of the others."""
 
 STORE_REVISIONS: Final = f"""
 INSERT INTO revisions
