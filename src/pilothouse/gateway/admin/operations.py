@@ -1,0 +1,10 @@
+"""All that can be asked of the gateway over HTTP."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pilothouse.access.doors import Operation
+from pilothouse.gateway.admin import audit, keys
+
+OPERATIONS: Final[tuple[Operation, ...]] = (*keys.OPERATIONS, *audit.OPERATIONS)
