@@ -12,9 +12,14 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
 class TextPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
-    """A piece of text inside a message of several parts."""
+    """A piece of text inside a message of several parts.
+
+    ``cache`` says here and in other nouns how long the provider shall keep all that stands up to this place in its
+    cache: ``5m`` or ``1h``; None where it need not.
+    """
 
     text: str
+    cache: str | None = None
 
 
 class ImagePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="image"):
@@ -31,6 +36,7 @@ class ImagePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="image"
     data: bytes | None = None
     media_type: str = "image/png"
     detail: str | None = None
+    cache: str | None = None
 
 
 class AudioPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="audio"):
@@ -41,12 +47,14 @@ class AudioPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="audio"
 
 
 class FilePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="file"):
-    """A document, as bytes or by the name under which the provider keeps it."""
+    """A document, as bytes, by address, or by the name under which the provider keeps it."""
 
     name: str | None = None
     data: bytes | None = None
     media_type: str = "application/pdf"
     file_id: str | None = None
+    url: str | None = None
+    cache: str | None = None
 
 
 Part = TextPart | ImagePart | AudioPart | FilePart
@@ -59,6 +67,23 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     id: str
     name: str
     arguments: str
+    cache: str | None = None
+
+
+class Thought(Struct, frozen=True, kw_only=True):
+    """A stretch of thinking that the provider wants back unchanged in the next turn.
+
+    Attributes:
+        text: What is shown of it; may be empty.
+        signature: The provider's proof that the text is its own.
+        hidden: The thought itself, readable by the provider alone.
+        id: The provider's name for it.
+    """
+
+    text: str = ""
+    signature: str = ""
+    hidden: str = ""
+    id: str = ""
 
 
 class ToolCallDelta(Struct, frozen=True, kw_only=True):
@@ -82,6 +107,11 @@ class Message(Struct, frozen=True, kw_only=True):
         function_call: The older form of one tool call; its ``id`` is empty.
         refusal: The model's words where it declined to answer.
         reasoning: The model's thoughts, where the provider shows them.
+        thoughts: The same with the provider's signatures, where it has them; they stand before the content.
+        annotations: Citations in the content, in OpenAI's form.
+        audio: Sound spoken by the model, in OpenAI's form (``id``, ``data``, ``transcript``), or its ``id`` alone.
+        is_error: For the role ``tool``: whether the tool failed.
+        cache: For the role ``tool``: as in ``TextPart``.
     """
 
     role: Role
@@ -92,6 +122,11 @@ class Message(Struct, frozen=True, kw_only=True):
     function_call: ToolCall | None = None
     refusal: str | None = None
     reasoning: str | None = None
+    thoughts: tuple[Thought, ...] = ()
+    annotations: tuple[dict[str, Any], ...] = ()
+    audio: dict[str, Any] | None = None
+    is_error: bool = False
+    cache: str | None = None
 
     @property
     def text(self) -> str:
@@ -99,6 +134,22 @@ class Message(Struct, frozen=True, kw_only=True):
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+class Reasoning(Struct, frozen=True, kw_only=True):
+    """How much a model thinks before it answers.
+
+    Attributes:
+        effort: ``none``, ``minimal``, ``low``, ``medium``, ``high``, ``xhigh`` or ``max``.
+        budget: Most tokens of thought, where the provider takes a number; 0 for none.
+        is_adaptive: Whether the model may choose for itself.
+        summary: How its thoughts are shown: ``auto``, ``concise`` or ``detailed``.
+    """
+
+    effort: str | None = None
+    budget: int | None = None
+    is_adaptive: bool = False
+    summary: str | None = None
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -143,6 +194,16 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
         functions: The older form of ``tools``.
         function_call: The older form of ``tool_choice``.
         response_format: The form of the answer, such as a JSON schema, in OpenAI's form.
+        top_k: Words are taken from so many of the likeliest.
+        parallel_tool_calls: Whether several tools may be called at once.
+        reasoning: How much the model thinks.
+        logprobs: Whether log probabilities are wanted.
+        top_logprobs: For how many likeliest tokens at each place.
+        modalities: Kinds of output, such as ``text`` and ``audio``.
+        audio: Voice and format of spoken output, in OpenAI's form.
+        verbosity: ``low``, ``medium`` or ``high``.
+        service_tier: The provider's class of service, in its own word.
+        metadata: Tags the provider keeps with the call.
     """
 
     messages: tuple[Message, ...]
@@ -151,6 +212,16 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
     functions: tuple[dict[str, Any], ...] | None = None
     function_call: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
+    top_k: int | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    modalities: tuple[str, ...] | None = None
+    audio: dict[str, Any] | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
+    metadata: dict[str, str] | None = None
 
 
 class CompletionRequest(Sampling, frozen=True, kw_only=True):
@@ -240,6 +311,11 @@ class ChatResponse(Struct, frozen=True, kw_only=True):
         usage: None where the provider did not report it.
         choices: All answers, the first included.
         logprobs: Log probabilities of the first answer as the provider sends them; None unless asked for.
+        finish_reasons: Of all answers, in the order of ``choices``; empty where it was not read.
+        logprobs_of: Log probabilities of all answers, in the order of ``choices``.
+        stop_sequence: The text that ended the answer, where the provider tells.
+        created: Seconds since 1970; 0 where the provider does not say.
+        service_tier: The class of service it was given.
     """
 
     id: str = ""
@@ -249,6 +325,11 @@ class ChatResponse(Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     choices: tuple[Message, ...] = ()
     logprobs: Any = None
+    finish_reasons: tuple[str | None, ...] = ()
+    logprobs_of: tuple[Any, ...] = ()
+    stop_sequence: str | None = None
+    created: int = 0
+    service_tier: str | None = None
 
     @property
     def text(self) -> str:
@@ -259,7 +340,8 @@ class ChatResponse(Struct, frozen=True, kw_only=True):
 class ChatChunk(Struct, frozen=True, kw_only=True):
     """A piece of a streamed answer; pieces with one ``index`` belong to one answer.
 
-    The usage arrives once, in one of the last pieces, often one without text.
+    The usage arrives once, in one of the last pieces, often one without text. ``signature`` and ``hidden`` end the
+    thought that ``reasoning`` spelled so far (see ``Thought``); ``audio`` is in OpenAI's form.
     """
 
     text: str = ""
@@ -273,6 +355,11 @@ class ChatChunk(Struct, frozen=True, kw_only=True):
     id: str = ""
     model: str = ""
     logprobs: Any = None
+    signature: str = ""
+    hidden: str = ""
+    audio: dict[str, Any] | None = None
+    annotations: tuple[dict[str, Any], ...] = ()
+    stop_sequence: str | None = None
 
 
 class EmbeddingResponse(Struct, frozen=True, kw_only=True):

@@ -58,9 +58,11 @@ class StreamMeter(Protocol):
     Attributes:
         usage: The last usage seen; a later one replaces an earlier one, they are never added.
         model: The answer's own model name; empty until seen.
-        is_finished: Whether the last event of the form was seen.
+        is_finished: Whether the answer is whole; what comes after, such as the usage, must still be read.
         in_tool_call: Whether the stream stands inside a tool call that is not complete.
         text_bytes: Bytes of answer text so far, for an estimate when no usage comes.
+        error: The words of an error that the upstream reported inside the stream, empty for none; it and what follows
+            are not handed on, for the gateway tells it in its own words.
     """
 
     usage: Usage | None
@@ -68,6 +70,7 @@ class StreamMeter(Protocol):
     is_finished: bool
     in_tool_call: bool
     text_bytes: int
+    error: str
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes as they came and return those to hand on: whole events only; without what only we asked for.

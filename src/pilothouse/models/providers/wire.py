@@ -42,6 +42,22 @@ _FINISH: Final = {
     "tool_use": "tool_calls",
     "safety": "content_filter",
 }
+_CHAT_KEYS: Final = (
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
+    "response_format",
+    "top_k",
+    "parallel_tool_calls",
+    "logprobs",
+    "top_logprobs",
+    "modalities",
+    "audio",
+    "verbosity",
+    "service_tier",
+    "metadata",
+)
 _QUOTED: Final = 120
 """Characters of an unreadable answer that a message quotes."""
 _ROLES: Final[dict[str, Role]] = {"assistant": "assistant", "tool": "tool", "user": "user", "system": "system"}
@@ -63,9 +79,14 @@ class WireError(ValueError):
 class _Details(Struct):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
-class _Usage(Struct):
+class WireUsage(Struct):
+    """What a call used, in any of the names servers of this dialect give it."""
+
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
@@ -73,6 +94,7 @@ class _Usage(Struct):
     prompt_cache_hit_tokens: int | None = None
 
     def usage(self) -> Usage | None:
+        """Return it as a noun; None where neither side was counted."""
         if self.prompt_tokens is None and self.completion_tokens is None:
             return None
         prompt = self.prompt_tokens_details or _Details()
@@ -82,6 +104,11 @@ class _Usage(Struct):
             output_tokens=self.completion_tokens or 0,
             cached_input_tokens=prompt.cached_tokens or self.prompt_cache_hit_tokens or 0,
             reasoning_tokens=completion.reasoning_tokens or 0,
+            cache_write_tokens=prompt.cache_write_tokens or 0,
+            audio_input_tokens=prompt.audio_tokens or 0,
+            image_input_tokens=prompt.image_tokens or 0,
+            audio_output_tokens=completion.audio_tokens or 0,
+            image_output_tokens=completion.image_tokens or 0,
         )
 
 
@@ -104,6 +131,8 @@ class _Message(Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    audio: dict[str, Any] | None = None
+    annotations: list[dict[str, Any]] | None = None
 
 
 class _Choice(Struct):
@@ -121,8 +150,10 @@ class Answer(Struct):
     id: str | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: WireUsage | None = None
     error: Any = None
+    created: float | None = None
+    service_tier: str | None = None
 
 
 class _Vector(Struct):
@@ -133,7 +164,7 @@ class _Vector(Struct):
 class _Vectors(Struct):
     data: list[_Vector] | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: WireUsage | None = None
 
 
 _answers = msgspec.json.Decoder(Answer)
@@ -143,10 +174,12 @@ _vectors = msgspec.json.Decoder(_Vectors)
 def chat_body(request: ChatRequest) -> dict[str, Any]:
     """Return the body of a chat call."""
     body: dict[str, Any] = {"messages": [_message(message) for message in request.messages]}
-    for key in ("tools", "tool_choice", "functions", "function_call", "response_format"):
+    for key in _CHAT_KEYS:
         value = getattr(request, key)
         if value is not None:
             body[key] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
+    if request.reasoning is not None and request.reasoning.effort is not None:
+        body["reasoning_effort"] = request.reasoning.effort
     return _with_sampling(body, request)
 
 
@@ -209,6 +242,10 @@ def response_of(answer: Answer) -> ChatResponse:
         usage=answer.usage.usage() if answer.usage else None,
         choices=messages,
         logprobs=choices[0].logprobs,
+        finish_reasons=tuple(_finish(choice.finish_reason) for choice in choices),
+        logprobs_of=tuple(choice.logprobs for choice in choices),
+        created=int(answer.created or 0),
+        service_tier=answer.service_tier,
     )
 
 
@@ -274,6 +311,8 @@ def _message(message: Message) -> dict[str, Any]:
         body["tool_call_id"] = message.tool_call_id
     if message.refusal is not None:
         body["refusal"] = message.refusal
+    if message.audio is not None:
+        body["audio"] = {"id": message.audio.get("id")}
     if message.tool_calls:
         body["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -328,6 +367,8 @@ def _from_choice(choice: _Choice) -> Message:
         else None,
         refusal=given.refusal or None,
         reasoning=given.reasoning_content or given.reasoning or None,
+        annotations=tuple(given.annotations or ()),
+        audio=given.audio,
     )
 
 
@@ -354,6 +395,8 @@ def _chunk(answer: Answer, choice: _Choice) -> ChatChunk:
         id=answer.id or "",
         model=answer.model or "",
         logprobs=choice.logprobs,
+        audio=delta.audio,
+        annotations=tuple(delta.annotations or ()),
     )
 
 

@@ -1,0 +1,137 @@
+"""The next deployment of a call: one reading of the state, used by calls and by explanations alike; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from pilothouse.gateway.routing.conditions import unmet
+from pilothouse.gateway.routing.health import EARLY_TRIAL, DeploymentHealth, HealthBoard
+from pilothouse.gateway.routing.plans import Candidate, PlanBook, Price, RoutePlan
+from pilothouse.gateway.routing.splits import unit_of
+from pilothouse.gateway.routing.strategies import STRATEGIES, Draw, nearest
+from pilothouse.gateway.routing.types import RoutingRequest
+
+
+class Selection:
+    """The choices of one call.
+
+    Attributes:
+        plan: The route that was asked for.
+        request: The call.
+        arm: Its arm; empty for none.
+    """
+
+    __slots__ = ("_board", "_book", "_price", "arm", "plan", "request")
+
+    def __init__(
+        self, plan: RoutePlan, request: RoutingRequest, arm: str, book: PlanBook, board: HealthBoard, price: Price
+    ) -> None:
+        self.plan = plan
+        self.request = request
+        self.arm = arm
+        self._book = book
+        self._board = board
+        self._price = price
+
+    def choose(self, tried: Collection[str], now: float, attempt: int, *, beyond: bool = True) -> Candidate | None:
+        """Return whom to ask next among those who may be asked at once, None where nobody is left.
+
+        By route (the one asked for, then its fallbacks), then by priority, then by the route's strategy. Those whose
+        slots are all taken come last: they have a queue, the others have not.
+
+        Args:
+            tried: Ids that are not to be asked again.
+            now: The time.
+            attempt: Which attempt of the call it is, from 0.
+            beyond: Whether fallback routes may be gone to.
+        """
+        queued: Candidate | None = None
+        for plan in self.routes() if beyond else (self.plan,):
+            arm = self.arm if plan is self.plan else ""
+            for group in plan.groups(self.request.wire, arm):
+                fit = [item for item in group if item.id not in tried and not self.obstacle(item, now)]
+                if not fit:
+                    continue
+                free = [item for item in fit if item.slots is None or self._board.of(item.id).in_flight < item.slots]
+                if free:
+                    return free[0] if len(free) == 1 else self._pick(plan, free, now, attempt)
+                queued = queued or min(fit, key=lambda item: self._board.of(item.id).in_flight)
+        return queued
+
+    def obstacle(self, candidate: Candidate, now: float) -> str:
+        """Return why a candidate may not be asked now; empty where it may."""
+        health = self._board.of(candidate.id)
+        found = health.obstacle(now)
+        if found:
+            return found
+        if candidate.concurrency is not None and health.in_flight >= candidate.concurrency:
+            return "full"
+        return unmet(candidate.when, self.request) if candidate.when is not None else ""
+
+    def health(self, candidate: Candidate) -> DeploymentHealth:
+        """Return how a candidate fares."""
+        return self._board.of(candidate.id)
+
+    def resting(self, now: float, longest: float) -> tuple[Candidate, float] | None:
+        """Return who asked to be left alone and may be asked soonest, and in how many seconds."""
+        rests = [
+            (seconds, item)
+            for item in self.all()
+            if self.obstacle(item, now) == "resting" and (seconds := self._board.of(item.id).seconds(now)) <= longest
+        ]
+        if not rests:
+            return None
+        seconds, item = min(rests, key=lambda rest: rest[0])
+        health = self._board.of(item.id)
+        full = item.concurrency is not None and health.in_flight >= item.concurrency
+        unfit = item.when is not None and unmet(item.when, self.request)
+        return None if health.is_open or full or unfit else (item, seconds)
+
+    def early(self, now: float) -> Candidate | None:
+        """Return whose breaker closes first, where it may be tried before its time."""
+        found: tuple[float, Candidate] | None = None
+        for item in self.all():
+            health = self._board.of(item.id)
+            if health.obstacle(now) != "open" or health.by_key or health.trial or now < health.tried_at + EARLY_TRIAL:
+                continue
+            if item.when is not None and unmet(item.when, self.request):
+                continue
+            if found is None or health.open_until < found[0]:
+                found = health.open_until, item
+        return None if found is None else found[1]
+
+    def soonest(self, now: float) -> float | None:
+        """Return the seconds until any may be asked again; None where time alone changes nothing."""
+        waits = [self._board.of(item.id).seconds(now) for item in self.all()]
+        return min((seconds for seconds in waits if seconds > 0), default=None)
+
+    def all(self) -> Iterator[Candidate]:
+        """Yield all whom the configuration lets serve this call, route by route."""
+        for plan in self.routes():
+            for group in plan.groups(self.request.wire, self.arm if plan is self.plan else ""):
+                yield from group
+
+    def routes(self) -> Iterator[RoutePlan]:
+        """Yield the route asked for, then its fallbacks and theirs, each once."""
+        yield self.plan
+        fallback = self.plan.route.settings.fallback
+        if not fallback:
+            return
+        seen = {self.plan.route.name}
+        waiting = list(fallback)
+        for name in waiting:  # grows while it is walked
+            route = self._book.routes.get(name)
+            if route is None or route.name in seen:
+                continue
+            seen.add(route.name)
+            waiting += route.settings.fallback
+            yield self._book.plan(route)
+
+    def _pick(self, plan: RoutePlan, fit: list[Candidate], now: float, attempt: int) -> Candidate:
+        settings = plan.route.settings
+        if settings.affinity is not None:
+            unit = unit_of(self.request, settings.affinity)
+            if unit:
+                return nearest(fit, f"{settings.affinity}:{unit}")
+        name = f"{plan.route.name}\0{attempt}\0{self.request.call_id}"
+        return STRATEGIES[settings.strategy](fit, Draw(name, self._board, self._price, now))
