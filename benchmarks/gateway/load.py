@@ -297,7 +297,6 @@ async def streams(spec: Spec) -> dict[str, Any]:
 
 async def interleaved(spec: Spec) -> dict[str, Any]:
     """Ask the targets in turn, in small rounds of random order: noise meets all of them alike."""
-    loop = asyncio.get_running_loop()
     tallies = {target.name: Tally(spec) for target in spec.targets}
     connections: dict[str, Connection | None] = {}
     began, chance = perf_counter(), random.Random(2)

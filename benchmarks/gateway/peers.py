@@ -2,10 +2,13 @@
 
 Each peer lives in an environment of its own:
 
-    python3.11 -m venv litellm && litellm/bin/pip install 'litellm[proxy]'      --litellm-python litellm/bin/python
-    python3.11 -m venv mlflow && mlflow/bin/pip install 'mlflow[genai]'         --mlflow-python mlflow/bin/python
-    npm install --prefix portkey @portkey-ai/gateway                            --portkey portkey
-    apt-get install nginx-light                                                 --nginx /usr/sbin/nginx
+    python3.11 -m venv litellm && litellm/bin/pip install 'litellm[proxy]'    --litellm-python litellm/bin/python
+    python3.11 -m venv mlflow && mlflow/bin/pip install 'mlflow[genai]'       --mlflow-python mlflow/bin/python
+    mkdir portkey && echo '{"overrides": {"@hono/node-server": "1.13.8"}}' > portkey/package.json
+    npm install --prefix portkey @portkey-ai/gateway                          --portkey portkey
+    apt-get install nginx-light                                               --nginx /usr/sbin/nginx
+
+Portkey 1.15 answers streams with 500 where a newer `@hono/node-server` is installed, as it is by default; hence the pin.
 """
 
 from __future__ import annotations

@@ -49,9 +49,8 @@ def render(found: dict[str, Any]) -> str:
     mock = found["mock"]
     text += [
         "",
-        f"The mock and the load alone: {mock['rate']:.0f} requests/s.",
-        f"Their CPU: {mock['cpu_us_per_request']} + {mock['load_cpu_us_per_request']} us/request, "
-        f"{mock['cpu_us_per_frame']} + {mock['load_cpu_us_per_frame']} us/frame.",
+        f"The mock and the load alone: {mock['rate']:.0f} requests/s. Microseconds of CPU, theirs added:",
+        f"{both(mock, 'cpu_us_per_request')} for a request, {both(mock, 'cpu_us_per_frame')} for a frame.",
     ]
     text += [f"{name} does, beside handing on: {figures['on']}." for name, figures in gateways.items()]
     text += [f"{name} failed: {figures['error']}" for name, figures in found["gateways"].items() if "error" in figures]
@@ -59,6 +58,11 @@ def render(found: dict[str, Any]) -> str:
     if found["contended"]:
         text.append("CONTENDED: others used the machine as well; times are not to be trusted, CPU figures roughly.")
     return "\n".join(text)
+
+
+def both(mock: dict[str, Any], name: str) -> str:
+    """Return the CPU of the mock and of the load."""
+    return f"{mock[name] + mock['load_' + name]:.0f}"
 
 
 def at(figures: dict[str, Any] | None, path: tuple[str, ...]) -> Any:
