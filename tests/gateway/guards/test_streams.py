@@ -21,8 +21,22 @@ from pilothouse.safety.detection import redact
 KEY = "sk-proj-abc123DEF456ghi789JKL012mno345"
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + "eyJzdWIiOiIxMjM0NTY3ODkw" * 20 + ".SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn\n" * 12 + "-----END RSA PRIVATE KEY-----"
-SECRETS = ("joe.bloggs@example.com", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", KEY, JWT, PEM, "+49 30 12345678")
-FILLER = ("The weather is mild today and ", "so on, ", "in 2024 we sold 42 units; ", "mögen täten wir es schon, ", "文字がある。")
+SECRETS = (
+    "joe.bloggs@example.com",
+    "4111 1111 1111 1111",
+    "DE89 3704 0044 0532 0130 00",
+    KEY,
+    JWT,
+    PEM,
+    "+49 30 12345678",
+)
+FILLER = (
+    "The weather is mild today and ",
+    "so on, ",
+    "in 2024 we sold 42 units; ",
+    "mögen täten wir es schon, ",
+    "文字がある。",
+)
 
 
 def opened(wire: str, *guards: dict[str, Any]) -> GuardedCall:
@@ -57,17 +71,11 @@ def passed(call: GuardedCall, frames: list[bytes]) -> list[bytes]:
 
 
 def events(data: bytes) -> list[Any]:
-    return [
-        msgspec.json.decode(part.split(b"data: ", 1)[1])
-        for part in data.split(b"\n\n")
-        if b"data: {" in part
-    ]
+    return [msgspec.json.decode(part.split(b"data: ", 1)[1]) for part in data.split(b"\n\n") if b"data: {" in part]
 
 
 def text_of(data: bytes) -> str:
-    return "".join(
-        choice["delta"].get("content") or "" for event in events(data) for choice in event["choices"]
-    )
+    return "".join(choice["delta"].get("content") or "" for event in events(data) for choice in event["choices"])
 
 
 def cut(text: str, sizes: list[int]) -> list[str]:
@@ -174,7 +182,9 @@ def test_a_block_inside_a_stream_comes_before_the_secret() -> None:
 
 def test_a_word_is_no_match_while_it_may_still_grow() -> None:
     guard = {"type": "words", "options": {"terms": ["cat"]}}
-    data = b"".join(passed(opened("openai.chat", guard), chat({"content": "a cat"}, {"content": "egory, " + "x " * 99})))
+    data = b"".join(
+        passed(opened("openai.chat", guard), chat({"content": "a cat"}, {"content": "egory, " + "x " * 99}))
+    )
     assert text_of(data).startswith("a category, ")
 
 
@@ -190,12 +200,25 @@ def test_frames_cut_anywhere_are_put_together() -> None:
 
 
 def test_log_probabilities_do_not_repeat_what_was_taken_out() -> None:
-    value = {"choices": [{"index": 0, "delta": {"content": "joe@example.com "}, "logprobs": {"content": [{"token": "joe@example.com"}]}}]}
+    value = {
+        "choices": [
+            {
+                "index": 0,
+                "delta": {"content": "joe@example.com "},
+                "logprobs": {"content": [{"token": "joe@example.com"}]},
+            }
+        ]
+    }
     data = b"".join(passed(opened("openai.chat", REDACT), [frame(value), b"data: [DONE]\n\n"]))
     assert b"joe" not in data
 
 
 def test_two_guards_see_each_others_work() -> None:
     words = {"type": "words", "options": {"terms": ["[EMAIL]", "falcon"], "action": "replace", "text": "***"}}
-    data = b"".join(passed(opened("openai.chat", REDACT, words), chat(*({"content": piece} for piece in cut("falcon joe@example.com x", [2])))))
+    data = b"".join(
+        passed(
+            opened("openai.chat", REDACT, words),
+            chat(*({"content": piece} for piece in cut("falcon joe@example.com x", [2]))),
+        )
+    )
     assert text_of(data) == "*** *** x"
