@@ -72,13 +72,16 @@ class ExactCache:
         parts = (self._prefix, owner, hashlib.sha256(arm.encode()).digest(), digest)
         return CacheKey(hashlib.sha256(b"".join(parts)).digest(), owner)
 
-    async def get(self, key: CacheKey, now_ns: int, policy: CachePolicy | None = None) -> CachedAnswer | None:
+    async def get(
+        self, key: CacheKey, now_ns: int, policy: CachePolicy | None = None, call_id: str = ""
+    ) -> CachedAnswer | None:
         """Return the answer that is kept, if it is good for the request.
 
         Args:
             key: From ``key``.
             now_ns: The time.
             policy: What the request allows; None for anything.
+            call_id: The call that asks, so that feedback on it reaches the entry.
         """
         answer = None
         if policy is None or policy.read:
@@ -100,6 +103,7 @@ class ExactCache:
             self.counts.misses += 1
         else:
             self.counts.hits += 1
+            self._remember(call_id, key.digest)
         return answer
 
     async def put(self, key: CacheKey, answer: CachedAnswer) -> None:
@@ -112,18 +116,12 @@ class ExactCache:
             return
         if self._memory.keep(key.digest, answer, self._seconds):
             self.counts.stored += 1
-            self._calls[answer.call_id] = key.digest
-            while len(self._calls) > _REMEMBERED:
-                self._calls.popitem(last=False)
+            self._remember(answer.call_id, key.digest)
             if self._shared is not None:
                 await self._shared.put(key.digest, answer, self._seconds)
 
     async def evict(self, call_id: str) -> bool:
-        """Forget the answer that a call brought; tell whether it was known here.
-
-        Args:
-            call_id: The call that brought it (``CachedAnswer.call_id``).
-        """
+        """Forget the answer that a call brought, or was given from here; tell whether the call is known here."""
         digest = self._calls.pop(call_id, None)
         if digest is None:
             return False
@@ -131,6 +129,12 @@ class ExactCache:
         if self._shared is not None:
             await self._shared.remove(digest)
         return True
+
+    def _remember(self, call_id: str, digest: bytes) -> None:
+        if call_id:
+            self._calls[call_id] = digest
+            while len(self._calls) > _REMEMBERED:
+                self._calls.popitem(last=False)
 
     async def aclose(self) -> None:
         """Let go of connections."""
