@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from pilothouse.gateway.dialects.anthropic.codec import MessagesCodec
 from pilothouse.gateway.dialects.interface import Codec
 from pilothouse.gateway.dialects.openai.chat import ChatCodec
 from pilothouse.gateway.types import Wire
 
-_CODECS: Final[dict[Wire, Codec]] = {codec.wire: codec for codec in (ChatCodec(),)}
+_CODECS: Final[dict[Wire, Codec]] = {codec.wire: codec for codec in (ChatCodec(), MessagesCodec())}
 
 
 def codec(wire: Wire) -> Codec:
