@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from pilothouse.access.doors import Operation
-from pilothouse.gateway.admin import audit, keys
+from pilothouse.gateway.admin import audit, keys, ledger
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*keys.OPERATIONS, *audit.OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *keys.OPERATIONS,
+    *ledger.OPERATIONS,
+    *audit.OPERATIONS,
+)

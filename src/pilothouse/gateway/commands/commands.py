@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pilothouse.gateway.commands.keys import key
+from pilothouse.gateway.commands.ledger import ledger, stats
 
 
 @click.group()
@@ -12,5 +13,5 @@ def gateway() -> None:
     """One address in front of every model: routes, keys, limits and what calls cost."""
 
 
-for command in (key,):
+for command in (key, ledger, stats):
     gateway.add_command(command)
