@@ -1,4 +1,4 @@
--- schema 0005
+-- schema 0006
 CREATE TABLE registry_versions (
     kind VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
@@ -124,6 +124,18 @@ CREATE TABLE review_labels (
     created_at DATETIME NOT NULL,
     CONSTRAINT pk_review_labels PRIMARY KEY (queue, place, reviewer, role, revision),
     CONSTRAINT fk_review_labels_queue_place_review_items FOREIGN KEY(queue, place) REFERENCES review_items (queue, place) ON DELETE CASCADE
+);
+
+CREATE TABLE gateway_feedback (
+    experiment VARCHAR NOT NULL,
+    edition VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    call_id VARCHAR NOT NULL,
+    arm VARCHAR NOT NULL,
+    value FLOAT NOT NULL,
+    success INTEGER NOT NULL,
+    recorded_at DATETIME NOT NULL,
+    CONSTRAINT pk_gateway_feedback PRIMARY KEY (experiment, edition, metric, call_id)
 );
 
 CREATE INDEX ix_registry_alias_changes_kind_name ON registry_alias_changes (kind, name);
