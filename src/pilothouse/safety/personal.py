@@ -16,7 +16,7 @@ _DOMAIN = re.compile(
 )
 _LOCAL = frozenset("._%+-'!#$&*/=?^`{|}~")
 _FILES = frozenset(
-    "png jpg jpeg gif svg webp bmp ico css js ts mjs map html htm json yaml yml md txt py so dll".split()
+    ["png", "jpg", "jpeg", "gif", "svg", "webp", "bmp", "ico", "css", "js", "ts", "mjs", "map", "html", "htm", "json", "yaml", "yml", "md", "txt", "py", "so", "dll"]
 )
 _NUMBERS = re.compile(r"[0-9][0-9 ()./\-+]{5,}[0-9]")
 _CARD = re.compile(r"(?<![0-9.+])[0-9](?:[ -]?[0-9]){13,18}(?![0-9])")

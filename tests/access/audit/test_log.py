@@ -15,7 +15,6 @@ from pilothouse.core.clock import FixedClock
 from pilothouse.core.errors import DataError
 from pilothouse.core.storage.sql import Database
 
-
 AGAIN = """
 INSERT INTO access_audit
 SELECT 6, at, actor, actor_kind, action, target, before, after, previous, hash FROM access_audit WHERE number = 5

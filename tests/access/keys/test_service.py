@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from pilothouse.access.audit.service import AuditService
 from pilothouse.access.audit.store import AuditStore
-from pilothouse.access.keys.rights import Forbidden
+from pilothouse.access.refusals import Forbidden
 from pilothouse.access.keys.service import KeyService
 from pilothouse.access.keys.tables import keys as keys_table
 from pilothouse.access.keys.types import Acting, KeyDraft
@@ -155,6 +155,7 @@ def test_a_name_is_never_anothers_id(keys: KeyService) -> None:
     [
         ({"name": ""}, "name"),
         ({"name": "a\nb"}, "name"),
+        ({"name": "a/b"}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"name": "\x1b[31m"}, "name"),
         ({"name": "ci", "team": "a\x00b"}, "team"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from pilothouse.gateway.limits.types import Ask
 from pilothouse.gateway.types import NANO, Tenant
+
+from .redis_server import RedisServer
 
 START = 1_767_323_045 * NANO  # 2026-01-02 03:04:05 UTC, a Friday
 ACME = Tenant(key="k1", organisation="acme", team="ml", user="ann", use_case="chat")
@@ -41,3 +44,10 @@ def ask(hand: Hand) -> Any:
         return Ask(**{**fields, **given})
 
     return make
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    server = RedisServer()
+    yield server
+    server.close()

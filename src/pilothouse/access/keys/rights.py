@@ -5,12 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from pilothouse.access.keys.types import Acting, Key
+from pilothouse.access.refusals import Forbidden
 from pilothouse.access.roles import allows
-from pilothouse.core.errors import UserError
-
-
-class Forbidden(UserError):
-    """Who asks may not do this."""
 
 
 def refuse_without_rights(acting: Acting, shown: Key | None, now: datetime, before: Key | None, after: Key) -> None:

@@ -31,7 +31,7 @@ GRACE: Final = timedelta(hours=24)
 
 _RANDOM_BYTES = 32
 _PREFIX_LENGTH = len(BEGIN) + 6
-_NAME = re.compile(r"[\w][\w.@+/ -]{0,99}")
+_NAME = re.compile(r"[\w][\w.@+ -]{0,99}")
 _OWNER = re.compile(r"[\w.@+/: -]{0,100}")
 _PATTERN = re.compile(r"[^\x00-\x20\x7f]{1,200}")
 _OPERATION = re.compile(r"[a-z][a-z_]{0,40}")
@@ -190,7 +190,7 @@ def _check(draft: KeyDraft) -> None:
         raise UserError(
             f"{draft.name[:100]!r} is no name for a key",
             where="name",
-            expected="1 to 100 letters, digits, spaces, . _ @ + / -, a letter or digit first",
+            expected="1 to 100 letters, digits, spaces, . _ @ + -, a letter or digit first",
         )
     for name in ("organisation", "team", "user", "use_case"):
         value: str = getattr(draft, name)

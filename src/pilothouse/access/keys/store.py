@@ -14,6 +14,7 @@ from pilothouse.access.audit.types import Change
 from pilothouse.access.keys.rights import refuse_without_rights
 from pilothouse.access.keys.tables import keys, secrets
 from pilothouse.access.keys.types import Acting, Key, KeyDraft, KeySecret
+from pilothouse.access.refusals import Changed
 from pilothouse.core.errors import Conflict, NotFound, nearest_hint
 from pilothouse.core.storage.sql import Database, lock
 
@@ -176,7 +177,7 @@ def _refuse_taken(connection: sa.Connection, name: str, own: str) -> None:
 
 def _refuse_changed(key: Key, expected: int | None) -> None:
     if expected is not None and key.revision != expected:
-        raise Conflict(
+        raise Changed(
             f"the key '{key.name}' has changed since it was read",
             expected=f"revision {key.revision}, not {expected}",
             fix="read it again and decide anew",

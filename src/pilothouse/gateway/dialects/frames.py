@@ -12,6 +12,10 @@ _END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _FIELDS: Final = (b"data", b"event", b"id", b"retry", b":")
 
 
+class StreamError(ValueError):
+    """An error that the upstream reported inside its stream, in its words."""
+
+
 class FrameCutter:
     """Cuts bytes, as they come, into whole events; together these are the bytes that came.
 
@@ -22,16 +26,16 @@ class FrameCutter:
         self._rest = bytearray()
         self._is_begun = False
 
-    def is_whole(self, data: bytes) -> bool:
-        """Tell whether the bytes are one whole event of one plain data line, as most are: a glance, no change."""
-        return (
-            self._is_begun
-            and not self._rest
-            and data.startswith(b"data: ")
-            and data.find(b"\n") == len(data) - 2
-            and data.endswith(b"\n")
-            and b"\r" not in data
-        )
+    def whole(self, data: bytes) -> bytes | None:
+        """Return the data where the bytes are one whole plain event, as most are: a glance, nothing is kept."""
+        if not self._is_begun or self._rest or b"\r" in data or not data.endswith(b"\n\n"):
+            return None
+        if data.startswith(b"data: "):
+            return data[6:-2] if data.find(b"\n") == len(data) - 2 else None
+        line = data.find(b"\n")
+        if data.startswith(b"event: ") and data.startswith(b"data: ", line + 1):
+            return data[line + 7 : -2] if data.find(b"\n", line + 1) == len(data) - 2 else None
+        return None
 
     def cut(self, data: bytes) -> list[bytes]:
         """Return the events that the bytes complete, their blank lines included.

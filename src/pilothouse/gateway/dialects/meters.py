@@ -21,8 +21,10 @@ class Meter:
         error: What the upstream reported as an error inside the stream; empty for none.
     """
 
+    usage: Usage | None
+
     def __init__(self) -> None:
-        self.usage: Usage | None = None
+        self.usage = None
         self.model = ""
         self.is_finished = False
         self.in_tool_call = False
@@ -38,8 +40,9 @@ class Meter:
         """
         if self.error:
             return b""
-        if self._cutter.is_whole(data):
-            return data if self._see(data[6:-2]) else b""
+        payload = self._cutter.whole(data)
+        if payload is not None:
+            return data if self._see(payload) else b""
         events = self._cutter.cut(data)
         if len(events) == 1:
             return events[0] if self._passes(events[0]) else b""

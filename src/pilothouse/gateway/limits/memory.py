@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, cast
 
 from pilothouse.gateway.limits.meters import Meter, Tally, new_meter
-from pilothouse.gateway.limits.refusing import Lack, refusal, unknown_price
-from pilothouse.gateway.limits.rules import Bound, Matcher, Plan, Rule
+from pilothouse.gateway.limits.refusing import Lack, check_price, refusal
+from pilothouse.gateway.limits.rules import Bound, Matcher, OnWarning, Rule
 from pilothouse.gateway.limits.types import Applied, Ask, LimitState, Reservation
 from pilothouse.gateway.limits.windows import FOREVER
 from pilothouse.gateway.settings import LimitRule
 from pilothouse.gateway.types import Tenant
-
-OnWarning = Callable[[Rule, str, int, int], None]
-"""Is told the rule, whose count, what is used and set aside, and the limit: once in a window."""
 
 _SWEEP: Final = 16_384
 
@@ -108,7 +105,8 @@ class MemoryLimiter:
         now = self._now()
         cost = ask.cost
         if cost is None:
-            self._check_price(plan, ask.route)
+            if self._unpriced == "refuse":
+                check_price(plan, ask.route)
             cost = 0
         meter_of, at_ns, tokens = self._state.meter, ask.at_ns, ask.tokens
         holds: list[tuple[Bound, Meter]] = []
@@ -191,13 +189,6 @@ class MemoryLimiter:
             if state.used or state.held:
                 states.append(state)
         return states
-
-    def _check_price(self, plan: Plan, route: str) -> None:
-        if self._unpriced == "pass" or not plan.applied.money:
-            return
-        for bound in plan.bounds:
-            if bound.rule.resource == "dollars" and bound.rule.enforce:
-                raise unknown_price(bound, route)
 
     def _warn(self, bound: Bound, meter: Meter, now: int, reached: int, warnings: list[str] | None) -> list[str]:
         rule = bound.rule

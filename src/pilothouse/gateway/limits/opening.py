@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from pilothouse.gateway.limits.rules import Rule, bind, compile_rules
+from pilothouse.gateway.limits.rules import Bound, Rule, bind, compile_rules
 from pilothouse.gateway.limits.windows import window
 from pilothouse.gateway.settings import LimitRule
 from pilothouse.gateway.types import Tenant
@@ -55,20 +55,29 @@ def opening_balances(
         at_ns: Now.
         key_names: Id to name of each key, for rules that match a key's name.
     """
+    return {
+        (bound.key, begin): balance
+        for (bound, begin), balance in balances(compile_rules(rules), history, at_ns, key_names or {}).items()
+    }
+
+
+def balances(
+    rules: Iterable[Rule], history: SpendHistory, at_ns: int, key_names: Mapping[str, str]
+) -> dict[tuple[Bound, int], int]:
+    """Return the same by rule and value, of rules made ready."""
     begins: dict[int, list[Rule]] = {}
-    for rule in compile_rules(rules):
+    for rule in rules:
         if rule.kind == "tally" and rule.period is not None:
             begins.setdefault(window(rule.period, at_ns)[0], []).append(rule)
-    names = key_names or {}
-    balances: dict[tuple[str, int], int] = {}
+    found: dict[tuple[Bound, int], int] = {}
     for begin, counted in begins.items():
         for spend in history.spent(begin):
-            name = names.get(spend.tenant.key, "")
+            name = key_names.get(spend.tenant.key, "")
             for rule in counted:
                 if rule.holds(spend.tenant, name, spend.route):
-                    entry = (bind(rule, rule.value(spend.tenant, spend.route)).key, begin)
-                    balances[entry] = balances.get(entry, 0) + _amount(rule, spend)
-    return balances
+                    entry = (bind(rule, rule.value(spend.tenant, spend.route)), begin)
+                    found[entry] = found.get(entry, 0) + _amount(rule, spend)
+    return found
 
 
 def _amount(rule: Rule, spend: Spend) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from pilothouse.gateway.limits.rules import Bound, Resource
+from pilothouse.gateway.limits.rules import Bound, Plan, Resource
 from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.types import NANO
 
@@ -49,13 +49,19 @@ def refusal(lacks: list[Lack]) -> Refusal:
     return Refusal(_CODES[rule.resource], f"{facts}. {_mend(lack)}", retry_after=lack.wait)
 
 
-def unknown_price(bound: Bound, route: str) -> Refusal:
-    """Return the refusal of a call that a budget cannot judge."""
-    return Refusal(
-        "unknown_price",
-        f"The price of {route!r} is not known, so the budget {bound.rule.name!r} cannot hold. Give the model a price, "
-        "or let calls without a price pass with `unpriced: pass` in the section `gateway`.",
-    )
+def check_price(plan: Plan, route: str) -> None:
+    """Refuse a call without a known price where a budget holds for it: the budget could not judge it.
+
+    Raises:
+        Refusal: ``unknown_price``.
+    """
+    for bound in plan.bounds:
+        if bound.rule.resource == "dollars" and bound.rule.enforce:
+            raise Refusal(
+                "unknown_price",
+                f"The price of {route!r} is not known, so the budget {bound.rule.name!r} cannot hold. Give the model a "
+                "price, or let calls without a price pass with `unpriced: pass` in the section `gateway`.",
+            )
 
 
 def told(resource: Resource, amount: int) -> str:

@@ -67,6 +67,10 @@ class Rule(Struct, frozen=True, kw_only=True):
         return "" if self.each is None else _VALUES[self.each](tenant, route)
 
 
+OnWarning = Callable[[Rule, str, int, int], None]
+"""Is told the rule, whose count, what is used and set aside, and the limit: once in a window."""
+
+
 class Bound(Struct, frozen=True, kw_only=True):
     """A rule as it holds for one caller.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from msgspec import Struct
@@ -225,8 +223,11 @@ class Attempts:
                 await provider.prepare()
                 outgoing = provider.outgoing(wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers)
                 answer = await self._transport.open(outgoing, connect=timeouts.connect)
-                async with _closed_on_failure(answer):
+                try:
                     return await self._begun(step, wire, answer)
+                except BaseException:
+                    await answer.aclose()
+                    raise
         except TimeoutError as error:
             raise AttemptFailed("timeout", "the upstream did not begin to answer in time") from error
         except UpstreamFault as fault:
@@ -259,8 +260,7 @@ class Attempts:
         return await self._whole(step, wire, answer, content_type)
 
     async def _whole(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
-        pieces = [piece async for piece in _pieces(answer)]
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = await _read_all(answer)
         await answer.aclose()
         call, target = self._call, self._call.endpoint.wire
         if wire not in CHAT_FORMS and wire == target:
@@ -324,17 +324,17 @@ async def _pause(seconds: float) -> int:
     return time.perf_counter_ns() - begun
 
 
-async def _pieces(answer: Answer) -> AsyncGenerator[bytes]:
-    while (piece := await answer.read()) is not None:
-        yield piece
+async def _read_all(answer: Answer, most: int | None = None) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while (most is None or size <= most) and (piece := await answer.read()) is not None:
+        pieces.append(piece)
+        size += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def _refused(step: Step, answer: Answer) -> AttemptFailed:
-    body = b""
-    async for piece in _pieces(answer):
-        body += piece
-        if len(body) > _LONGEST_REFUSAL:
-            break
+    body = await _read_all(answer, _LONGEST_REFUSAL)
     refused = step.deployment.provider.refused(answer.status, answer.headers, body)
     return AttemptFailed(
         refused.failure,
@@ -355,12 +355,3 @@ def _stream_error(step: Step, answer: Answer, event: bytes) -> AttemptFailed:
         retry_after=refused.retry_after,
         retryable=refused.retryable,
     )
-
-
-@asynccontextmanager
-async def _closed_on_failure(answer: Answer) -> AsyncGenerator[None]:
-    try:
-        yield
-    except BaseException:
-        await answer.aclose()
-        raise

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
 from pilothouse.gateway.plane.call import Call
-from pilothouse.gateway.plane.hooks import Rates
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.relays import Relay
 from pilothouse.gateway.types import LedgerEntry
+from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 from pilothouse.tracing import conventions as names
+from pilothouse.tracing.completed import CompletedSpans
 
 CALL: Final = "pilothouse.gateway.call"
 KEY: Final = "pilothouse.gateway.key"
@@ -40,10 +41,10 @@ class Settlement:
         metrics: What is counted.
     """
 
-    def __init__(self, rates: Rates, ledger: LedgerWriter, tracer: Tracer, metrics: Metrics) -> None:
+    def __init__(self, rates: RateCard, ledger: LedgerWriter, tracer: Tracer, metrics: Metrics) -> None:
         self._rates = rates
         self._ledger = ledger
-        self._tracer = tracer
+        self._spans = CompletedSpans(tracer)
         self._metrics = metrics
 
     async def end(self, call: Call, relay: Relay | None = None) -> None:
@@ -121,13 +122,9 @@ class Settlement:
             told[COST] = call.cost
         if call.code:
             told[names.ERROR_TYPE] = call.code
-        span = self._tracer.start_span(
-            f"{operation} {route}", kind=SpanKind.SERVER, attributes=told, start_time=call.at_ns
+        call.trace_id = self._spans.record(
+            f"{operation} {route}", told, start_ns=call.at_ns, end_ns=call.at_ns + took, error=call.code
         )
-        if call.code:
-            span.set_status(Status(StatusCode.ERROR, call.code))
-        call.trace_id = format(span.get_span_context().trace_id, "032x")
-        span.end(call.at_ns + took)
 
 
 def _estimate(call: Call) -> Usage | None:

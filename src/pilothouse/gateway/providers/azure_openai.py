@@ -13,10 +13,11 @@ from pilothouse.gateway.providers.forms import CHAT, OPERATIONS, Headers, base_o
 from pilothouse.gateway.providers.interface import Outgoing, Refused
 from pilothouse.gateway.providers.openai import renamed
 from pilothouse.gateway.providers.refused import Refusals
-from pilothouse.gateway.providers.tokens import TokenSource
+from pilothouse.gateway.providers.tokens import Renewed
 from pilothouse.gateway.types import Body, Dialect, Wire
 from pilothouse.models.client import ProviderContext
 from pilothouse.models.providers.openai import bearer
+from pilothouse.models.secret import Secret
 from pilothouse.models.types import Connection
 
 SCOPE: Final = "https://cognitiveservices.azure.com/.default"
@@ -47,7 +48,7 @@ class AzureOpenAiProvider:
     slots: int | None = None
 
     def __init__(
-        self, *, base: str, version: str, headers: Headers, token: TokenSource | None, refusals: Refusals
+        self, *, base: str, version: str, headers: Headers, token: Renewed[Secret] | None, refusals: Refusals
     ) -> None:
         self._base = base
         self._version = version
@@ -70,7 +71,7 @@ class AzureOpenAiProvider:
         body = renamed(wire, model, body)
         if stream and self._is_dated and self._version[:10] < _STREAM_USAGE_SINCE:
             body = _without_options(body)
-        fixed = self._headers if self._token is None else (*self._headers, ("authorization", self._token.header))
+        fixed = self._headers if self._token is None else (*self._headers, ("authorization", self._token.value))
         return Outgoing(
             method=method,
             url=self._url(wire, model, path),
@@ -129,17 +130,23 @@ def build(connection: Connection, context: ProviderContext) -> AzureOpenAiProvid
     )
 
 
-def _entra(connection: Connection, context: ProviderContext) -> TokenSource:
+def _entra(connection: Connection, context: ProviderContext) -> Renewed[Secret]:
     purpose = f"the connection '{connection.name}' (a token of Entra)"
     identity = require("azure.identity", extra="entra", purpose=purpose)
     faults = require("azure.core.exceptions", extra="entra", purpose=purpose)
     credential = identity.DefaultAzureCredential()
 
-    def fetch() -> tuple[str, float]:
+    def fetch() -> tuple[Secret, float]:
         token = credential.get_token(SCOPE)
-        return token.token, float(token.expires_on)
+        return Secret(f"Bearer {token.token}"), float(token.expires_on)
 
-    return TokenSource(fetch, faults=(faults.AzureError,), where=f"connection '{connection.name}'", clock=context.clock)
+    return Renewed(
+        fetch,
+        faults=(faults.AzureError,),
+        where=f"connection '{connection.name}'",
+        secrets=tuple(connection.secrets.values()),
+        clock=context.clock,
+    )
 
 
 def _without_options(body: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pilothouse.core.errors import ConnectionFault
-from pilothouse.gateway.providers import anthropic, azure_openai, compatible, openai
+from pilothouse.gateway.providers import anthropic, azure_openai, bedrock, cohere, compatible, gemini, openai, vertex
 from pilothouse.gateway.providers.interface import Provider
 from pilothouse.models.client import ProviderContext
 from pilothouse.models.connection_types import TYPES
@@ -28,6 +28,10 @@ _BUILDERS: Final[dict[str, Callable[[Connection, ProviderContext], Provider]]] =
     "open_ai": _open_ai,
     "azure_open_ai": azure_openai.build,
     "anthropic": anthropic.build,
+    "bedrock": bedrock.build,
+    "cohere": cohere.build,
+    "gemini": gemini.build,
+    "vertex": vertex.build,
     **dict.fromkeys(("serverless", "mistral", "ollama", "vllm"), compatible.build),
 }
 

@@ -1,56 +1,71 @@
-"""Access tokens that expire: fetched beside the event loop, renewed before they end, one fetch at a time."""
+"""Credentials that expire: fetched beside the event loop, renewed before they end, one fetch at a time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from pilothouse.core.clock import Clock
-from pilothouse.core.errors import ModelError, UserError
+from pilothouse.core.errors import ModelError
 from pilothouse.models.providers import answers
 from pilothouse.models.secret import Secret
 
-Fetch = Callable[[], tuple[str, float]]
-"""Returns a token and the second since 1970 at which it ends; blocks, and raises what its vendor raises."""
+T = TypeVar("T")
 
 _EARLY: Final = 300.0
 _LEAST: Final = 60.0
 _PATIENCE: Final = 30.0
 
 
-class TokenSource:
-    """Keeps one token good.
+class Renewed(Generic[T]):
+    """Keeps one credential good.
 
     Args:
-        fetch: Gets a new one.
+        fetch: Gets a new one and the second since 1970 at which it ends; it may block, and raises ``faults``.
         faults: The exceptions of the vendor that mean that none can be had.
         where: The connection, for messages.
-        clock: Tells when a token ends.
+        secrets: What must never show in a message.
+        clock: Tells when a credential ends.
     """
 
-    def __init__(self, fetch: Fetch, *, faults: tuple[type[Exception], ...], where: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[], tuple[T, float]],
+        *,
+        faults: tuple[type[Exception], ...],
+        where: str,
+        secrets: tuple[Secret, ...],
+        clock: Clock,
+    ) -> None:
         self._fetch = fetch
         self._faults = faults
         self._where = where
+        self._secrets = secrets
         self._clock = clock
-        self._header = Secret("")
+        self._value: T | None = None
         self._ends = 0.0
         self._running: asyncio.Task[None] | None = None
 
     @property
-    def header(self) -> Secret:
-        """The value of the header ``authorization``; empty before the first fetch."""
-        return self._header
+    def value(self) -> T:
+        """The credential.
+
+        Raises:
+            ModelError: before the first fetch.
+        """
+        if self._value is None:
+            raise ModelError("no credential was fetched yet", status=401, retryable=True, where=self._where)
+        return self._value
 
     def forget(self) -> None:
-        """Have the token fetched anew: the vendor said that it is not good any more."""
+        """Have it fetched anew: the vendor said that it is not good any more."""
         self._ends = 0.0
 
     async def ready(self) -> None:
-        """Make sure that the token holds for the next minute.
+        """Make sure that it holds for the next minute.
 
-        A token that ends within five minutes is renewed beside the calls that still use it.
+        One that ends within five minutes is renewed beside the calls that still use it.
 
         Raises:
             ModelError: when none can be had.
@@ -58,17 +73,18 @@ class TokenSource:
         left = self._ends - self._clock.now().timestamp()
         if left > _EARLY:
             return
-        if self._running is None or self._running.done() or self._running.get_loop() is not asyncio.get_running_loop():
-            self._running = asyncio.create_task(self._renew())
+        running = self._running
+        if running is None or running.done() or running.get_loop() is not asyncio.get_running_loop():
+            running = self._running = asyncio.create_task(self._renew())
             # Where nobody waits for it any more its failure is told by the next call.
-            self._running.add_done_callback(_noticed)
+            running.add_done_callback(_noticed)
         if left > _LEAST:
             return
         try:
             async with asyncio.timeout(_PATIENCE):
-                await asyncio.shield(self._running)
+                await asyncio.shield(running)
         except TimeoutError as error:
-            raise ModelError("no access token came in time", retryable=True, where=self._where) from error
+            raise ModelError("no credential came in time", retryable=True, where=self._where) from error
 
     async def close(self) -> None:
         """End a fetch under way."""
@@ -78,18 +94,16 @@ class TokenSource:
 
     async def _renew(self) -> None:
         try:
-            token, ends = await asyncio.to_thread(self._fetch)
-        except UserError:
-            raise
+            self._value, self._ends = await asyncio.to_thread(self._fetch)
         except self._faults as error:
+            # The cause is left out: it may quote what must not be seen.
             raise ModelError(
-                f"no access token can be had: {answers.clean(str(error), (self._header,))}",
+                f"no credential can be had: {answers.clean(str(error), self._secrets)}",
                 status=401,
                 retryable=False,
                 where=self._where,
-                fix="check the credentials of the connection",
+                fix="check the credentials of the connection: pilothouse connection show NAME",
             ) from None
-        self._header, self._ends = Secret(f"Bearer {token}"), ends
 
 
 def _noticed(task: asyncio.Task[None]) -> None:

@@ -24,11 +24,12 @@ class Candidate:
         weight: Its share.
         when: Its condition.
         concurrency: Most calls at once.
+        guarded: Whether it has a condition or a limit of its own.
         slots: Calls at once beyond which others are preferred.
         order: Its place in the configuration.
     """
 
-    __slots__ = ("concurrency", "deployment", "id", "order", "route", "slots", "weight", "when")
+    __slots__ = ("concurrency", "deployment", "guarded", "id", "order", "route", "slots", "weight", "when")
 
     def __init__(self, route: Route, deployment: Deployment, order: int) -> None:
         settings = deployment.settings
@@ -38,6 +39,7 @@ class Candidate:
         self.weight = settings.weight
         self.when: Condition | None = settings.when
         self.concurrency = settings.concurrency
+        self.guarded = settings.when is not None or settings.concurrency is not None
         self.slots = deployment.provider.slots
         self.order = order
 

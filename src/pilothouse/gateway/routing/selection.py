@@ -45,18 +45,23 @@ class Selection:
             attempt: Which attempt of the call it is, from 0.
             beyond: Whether fallback routes may be gone to.
         """
-        queued: Candidate | None = None
-        for plan in self.routes() if beyond else (self.plan,):
-            arm = self.arm if plan is self.plan else ""
-            for group in plan.groups(self.request.wire, arm):
-                fit = [item for item in group if item.id not in tried and not self.obstacle(item, now)]
-                if not fit:
-                    continue
-                free = [item for item in fit if item.slots is None or self._board.of(item.id).in_flight < item.slots]
+        queued: list[Candidate] = []
+        of = self._board.of
+        for plan in self.routes() if beyond and self.plan.route.settings.fallback else (self.plan,):
+            for group in plan.groups(self.request.wire, self.arm if plan is self.plan else ""):
+                free: list[Candidate] = []
+                for item in group:
+                    if item.id in tried:
+                        continue
+                    health = of(item.id)
+                    # Most candidates are well and without conditions: the long question is for the others.
+                    if (health.is_open or health.rest_until > now or item.guarded) and self.obstacle(item, now):
+                        continue
+                    full = item.slots is not None and health.in_flight >= item.slots
+                    (queued if full else free).append(item)
                 if free:
                     return free[0] if len(free) == 1 else self._pick(plan, free, now, attempt)
-                queued = queued or min(fit, key=lambda item: self._board.of(item.id).in_flight)
-        return queued
+        return min(queued, key=lambda item: of(item.id).in_flight) if queued else None
 
     def obstacle(self, candidate: Candidate, now: float) -> str:
         """Return why a candidate may not be asked now; empty where it may."""

@@ -32,9 +32,10 @@ class Draw:
 
 def weighted(fit: Sequence[Candidate], draw: Draw) -> Candidate:
     """Return one by chance, each by its weight."""
-    left = fraction("draw", draw.name) * sum([item.weight for item in fit])
-    for item in fit:
-        left -= item.weight
+    weights = [item.weight for item in fit]
+    left = fraction("draw", draw.name) * sum(weights)
+    for item, weight in zip(fit, weights, strict=True):
+        left -= weight
         if left < 0:
             return item
     return fit[-1]

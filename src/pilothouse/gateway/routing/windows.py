@@ -12,7 +12,7 @@ FREE_RETRIES: Final = 10
 class CallWindow:
     """Counts of calls, retries and hedges over ten buckets of one second, for one route in one process."""
 
-    __slots__ = ("_buckets", "_second", "calls", "hedges", "retries")
+    __slots__ = ("_buckets", "_last", "_second", "calls", "hedges", "retries")
 
     def __init__(self) -> None:
         self.calls = 0
@@ -20,10 +20,11 @@ class CallWindow:
         self.hedges = 0
         self._second = 0
         self._buckets = [[0, 0, 0] for _ in range(SECONDS)]
+        self._last = self._buckets[0]
 
     def call(self, now: float) -> None:
         """Count a call that begins."""
-        self._bucket(now)[0] += 1
+        (self._last if int(now) == self._second else self._bucket(now))[0] += 1
         self.calls += 1
 
     def may_retry(self, now: float, budget: float) -> bool:
@@ -56,4 +57,5 @@ class CallWindow:
                 self.hedges -= bucket[2]
                 bucket[0] = bucket[1] = bucket[2] = 0
             self._second = max(second, self._second)
-        return self._buckets[self._second % SECONDS]
+            self._last = self._buckets[self._second % SECONDS]
+        return self._last

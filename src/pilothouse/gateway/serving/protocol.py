@@ -1,4 +1,4 @@
-"""One client connection: uvicorn's protocol, with bounds for heads, patience for slow ones, and word of clients that go.
+"""One client connection: uvicorn's protocol, with bounded heads, a deadline for slow ones, and word of clients that go.
 
 uvicorn takes heads of any length and waits for them for ever; both are bounded here.
 """

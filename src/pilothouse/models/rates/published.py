@@ -26,7 +26,7 @@ PROVIDERS: Final = {
 }
 """OpenTelemetry's names of providers whose name in `genai-prices` is another."""
 
-UNPRICED: Final = frozenset({"local", "scripted", "openai_compatible"})
+UNPRICED: Final = frozenset({"local", "scripted", "openai_compatible", "ollama", "vllm"})
 """Nobody sends a bill for these, yet they are not free: their price is unknown unless you give one."""
 
 _UNCOUNTED: Final = frozenset(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pilothouse.gateway.dialects.frames import FrameCutter, data_of, write_event
+from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of, write_event
 from pilothouse.gateway.dialects.openai.chat_meter import error_text
 from pilothouse.models.providers import wire
 from pilothouse.models.types import ChatChunk, ChatResponse, Message, Usage
@@ -59,10 +59,6 @@ class ChatReader:
         if usage is not None:
             chunks.append(ChatChunk(usage=usage, id=answer.id or "", model=answer.model or ""))
         return chunks
-
-
-class StreamError(ValueError):
-    """An error that the upstream reported inside its stream, in its words."""
 
 
 class ChatWriter:

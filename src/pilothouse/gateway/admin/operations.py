@@ -1,0 +1,14 @@
+"""All that can be asked of the gateway over HTTP."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pilothouse.access.doors import Operation
+from pilothouse.gateway.admin import audit, keys, ledger
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *keys.OPERATIONS,
+    *ledger.OPERATIONS,
+    *audit.OPERATIONS,
+)

@@ -1,0 +1,17 @@
+"""Serve models to every client, and look after routes, keys, budgets and spend."""
+
+from __future__ import annotations
+
+import click
+
+from pilothouse.gateway.commands.keys import key
+from pilothouse.gateway.commands.ledger import ledger, stats
+
+
+@click.group()
+def gateway() -> None:
+    """One address in front of every model: routes, keys, limits and what calls cost."""
+
+
+for command in (key, ledger, stats):
+    gateway.add_command(command)
