@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import aiohttp
@@ -28,6 +29,7 @@ from pilothouse.gateway.types import LedgerEntry
 from ..mock.upstream import MockUpstream
 from ..running import Gateway, running
 
+PAGE = Path(__file__).parents[3] / "docs" / "gateway-faults.md"
 TOKENS = 8
 Dialect = Literal["openai", "anthropic"]
 Way = Literal["alone", "retry", "fallback", "continuation", "breaker"]
