@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import ConnectionFault
 from pilothouse.core.extras import require
-from pilothouse.gateway.providers.forms import CHAT, Headers, base_of
+from pilothouse.gateway.providers.forms import CHAT, Headers, base_of, segment
 from pilothouse.gateway.providers.interface import Outgoing, Refused
 from pilothouse.gateway.providers.refused import Refusals
 from pilothouse.gateway.providers.sigv4 import Keys, sign
@@ -81,7 +80,7 @@ class BedrockProvider:
         """Return the request to send, signed."""
         verb = "invoke" if wire == "bedrock.embed" else "converse-stream" if stream else "converse"
         # An inference profile's name has slashes and colons that must not cut the path.
-        url = f"{self._base}/model/{quote(model, safe='')}/{verb}"
+        url = f"{self._base}/model/{segment(model)}/{verb}"
         fixed = _STREAMED if stream else _FIXED
         proof = self._headers if self._signer is None else self._signer.sign(url, body)
         return Outgoing(method="POST", url=url, headers=(*fixed, *proof), body=body)
