@@ -19,6 +19,7 @@ from pilothouse.gateway.plane.app import Plane
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
+from pilothouse.gateway.plane.shadows import Shadows
 from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.providers.registry import build_provider
 from pilothouse.gateway.routing.health import HealthBoard
@@ -148,11 +149,18 @@ async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str
         keys=None,
         limiter=limiter,
         guards={},
+        caches={},
     )
     ledger, metrics, rates, transport = ListLedger(), Metrics(), FlatRates(), HttpTransport()
     settlement = Settlement(rates, ledger, TracerProvider().get_tracer("test"), metrics)  # type: ignore[arg-type]
+    router = Router(HealthBoard())
     parts = Parts(
-        router=Router(HealthBoard()), transport=transport, rates=rates, settlement=settlement, metrics=metrics
+        router=router,
+        transport=transport,
+        rates=rates,  # type: ignore[arg-type]
+        settlement=settlement,
+        metrics=metrics,
+        shadows=Shadows(router, transport, settlement),
     )
     plane = Plane(parts, snapshot)
     started = asyncio.Event()

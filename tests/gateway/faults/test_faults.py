@@ -49,7 +49,7 @@ def _one_answer_alone(cell: Cell, outcome: Outcome) -> None:
     seed = f"{zlib.crc32(_messages()):08x}"
     whole = " ".join([seed, *map(str, range(1, TOKENS))])
     assert whole.startswith(outcome.text)
-    assert outcome.whole == (outcome.text == whole)
+    assert not outcome.whole or outcome.text == whole
 
 
 def _messages() -> bytes:
