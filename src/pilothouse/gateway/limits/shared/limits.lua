@@ -115,10 +115,12 @@ local function hold(bounds, meters, tokens, cost)
   end
 end
 
--- Replaces what a call holds by what it used. `late`: it was charged with what it held already.
-local function release(record, tokens, cost, late)
+-- Replaces what a call holds by what it used; tells value and time of each counter, -1 for one it did not touch.
+-- `late`: the call was charged with what it held already.
+local function release(record, tokens, cost, late, reply)
   local had_tokens, had_cost, bounds = parse(record)
   if cost < 0 then cost = had_cost end
+  reply[#reply + 1] = #bounds
   for _, bound in ipairs(bounds) do
     if bound.what ~= 'r' then
       local meter = read(bound)
@@ -130,6 +132,9 @@ local function release(record, tokens, cost, late)
         meter.value = meter.value + (late and math.max(0, used - had) or used) * bound.length
       end
       if not (late and bound.kind == 'c') then write(bound, meter) end
+      reply[#reply + 1], reply[#reply + 2] = meter.value, meter.at
+    else
+      reply[#reply + 1], reply[#reply + 2] = -1, 0
     end
   end
 end
@@ -142,7 +147,7 @@ local function reap()
     for i = 1, #all, 2 do
       if all[i + 1] ~= '' then
         local tokens, cost = parse(all[i + 1])
-        release(all[i + 1], tokens, cost, false)
+        release(all[i + 1], tokens, cost, false, {})
         redis.call('SET', prefix .. 'g:' .. all[i], all[i + 1], 'PX', KEPT)
       end
     end
@@ -206,26 +211,30 @@ end
 -- triples of call, tokens, cost; cost -1: what was held; tokens -1: nobody knows whether the call was ever reserved
 function verbs.settle(...)
   local given = { ... }
-  local values = { 1 }
+  local reply = { 1 }
   for i = 1, #given, 3 do
     local call, tokens, cost = given[i], tonumber(given[i + 1]), tonumber(given[i + 2])
     local record = redis.call('HGET', calls(worker), call)
     if record and record ~= '' then
       redis.call('HDEL', calls(worker), call)
-      release(record, math.max(tokens, 0), cost, false)
+      release(record, math.max(tokens, 0), cost, false, reply)
     elseif tokens < 0 then
       redis.call('HSET', calls(worker), call, '')
+      reply[#reply + 1] = 0
     elseif record then
       redis.call('HDEL', calls(worker), call)
+      reply[#reply + 1] = 0
     else
       local late = redis.call('GET', prefix .. 'g:' .. call)
       if late then
         redis.call('DEL', prefix .. 'g:' .. call)
-        release(late, tokens, cost, true)
+        release(late, tokens, cost, true, reply)
+      else
+        reply[#reply + 1] = 0
       end
     end
   end
-  return values
+  return reply
 end
 
 function verbs.beat()
