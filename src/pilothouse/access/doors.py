@@ -52,7 +52,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         revision: Reads the revision of an answer, which becomes its ETag; None where it has none.
     """
 
-    method: Literal["GET", "POST", "PUT", "PATCH"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     action: Action
     summary: str

@@ -30,8 +30,6 @@ from pilothouse.server.problems import Problem, told
 MOST_BYTES: Final = 1 << 20
 """Bytes of the longest body."""
 
-_METHODS: Final = ("GET", "POST", "PUT", "PATCH")
-
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from pilothouse.access.doors import Operation
-from pilothouse.gateway.admin import audit, keys, ledger
+from pilothouse.gateway.admin import audit, keys, ledger, limits, routes
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *keys.OPERATIONS,
+    *routes.OPERATIONS,
+    *limits.OPERATIONS,
     *ledger.OPERATIONS,
     *audit.OPERATIONS,
 )

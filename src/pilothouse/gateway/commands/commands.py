@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from pilothouse.gateway.commands.budgets import budget
 from pilothouse.gateway.commands.keys import key
 from pilothouse.gateway.commands.ledger import ledger, stats
+from pilothouse.gateway.commands.routes import route
 
 
 @click.group()
@@ -13,5 +15,5 @@ def gateway() -> None:
     """One address in front of every model: routes, keys, limits and what calls cost."""
 
 
-for command in (key, ledger, stats):
+for command in (key, route, budget, ledger, stats):
     gateway.add_command(command)
