@@ -7,9 +7,12 @@ from typing import Final
 from pilothouse.gateway.dialects.anthropic.codec import MessagesCodec
 from pilothouse.gateway.dialects.interface import Codec
 from pilothouse.gateway.dialects.openai.chat import ChatCodec
+from pilothouse.gateway.dialects.openai.completions import CompletionsCodec
+from pilothouse.gateway.dialects.openai.responses import ResponsesCodec
 from pilothouse.gateway.types import Wire
 
-_CODECS: Final[dict[Wire, Codec]] = {codec.wire: codec for codec in (ChatCodec(), MessagesCodec())}
+_ALL: Final[tuple[Codec, ...]] = (ChatCodec(), CompletionsCodec(), ResponsesCodec(), MessagesCodec())
+_CODECS: Final[dict[Wire, Codec]] = {codec.wire: codec for codec in _ALL}
 
 
 def codec(wire: Wire) -> Codec:

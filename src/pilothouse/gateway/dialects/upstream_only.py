@@ -9,11 +9,10 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from pilothouse.gateway.dialects.interface import Splice
+from pilothouse.gateway.dialects.saying import refuse_extra, refuse_fields
 from pilothouse.gateway.types import Body, Wire
 from pilothouse.models.types import ChatRequest, ChatResponse, Message, Usage
 
-_HARMLESS = frozenset(("user", "metadata", "service_tier", "verbosity"))
-_HARMLESS_EXTRA = frozenset(("store", "stream", "stream_options", "safety_identifier", "prompt_cache_key"))
 _QUOTED = 120
 
 
@@ -59,25 +58,23 @@ class UpstreamCodec:
         return ValueError(f"the form {self.wire} is spoken to upstreams alone")
 
 
-def refuse_unsaid(request: ChatRequest, form: str, unsaid: Iterable[str], native: Iterable[str] = ()) -> dict[str, Any]:
+def refuse_unsaid(
+    request: ChatRequest, form: str, fields: tuple[str, ...], native: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Return the vendor's own keys of a request, and refuse what its form cannot say.
 
     Args:
         request: The request.
         form: Whose form, for the message.
-        unsaid: Fields of the request that the form has no word for.
+        fields: Those of the request that the form has no word for.
         native: Keys beyond the request's fields that are the vendor's own and pass as they are.
 
     Raises:
-        ValueError: naming every field that cannot be said. What does not change the answer (`user`, `metadata`,
-            `service_tier`, `verbosity`, `store` ...) is left out without a word.
+        ValueError: naming what cannot be said.
     """
-    known = frozenset(native)
-    lost = [name for name in unsaid if name not in _HARMLESS and getattr(request, name) not in {None, False}]
-    lost += [key for key, value in request.extra.items() if value is not None and key not in known | _HARMLESS_EXTRA]
-    if lost:
-        raise ValueError(f"{form} has no word for {', '.join(f'`{name}`' for name in sorted(lost))}")
-    return {key: value for key, value in request.extra.items() if key in known}
+    refuse_fields(request, fields, form)
+    refuse_extra({key: value for key, value in request.extra.items() if key not in native}, form)
+    return {key: request.extra[key] for key in native if request.extra.get(key) is not None}
 
 
 def functions_of(request: ChatRequest, form: str) -> list[dict[str, Any]]:

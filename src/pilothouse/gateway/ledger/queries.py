@@ -29,6 +29,7 @@ _TIMES: Final = {
     "day": "strftime(make_timestamp_ns(at_ns), '%Y-%m-%d')",
     "hour": "strftime(make_timestamp_ns(at_ns), '%Y-%m-%dT%H')",
 }
+_PIECE: Final = 20_000
 _FAILED: Final = "status IN ('failed', 'cut')"
 _SUMS: Final = ", ".join(f'sum("{name}")' for name in USAGE)
 _decode: Final = msgspec.json.Decoder(LedgerEntry).decode
@@ -99,12 +100,19 @@ def call(store: LedgerStore, call_id: str) -> LedgerCall:
 
 
 def stream(store: LedgerStore, wanted: CallFilter) -> Iterator[list[LedgerCall]]:
-    """Yield calls in the order of time, some thousands at once."""
+    """Yield calls in the order of time, some thousands at once: a long history needs little memory."""
     where, parameters = _where(wanted)
-    for rows in store.stream(
-        f"SELECT entry, cost, price, revised FROM rated WHERE {where} ORDER BY at_ns, id", parameters
-    ):
+    at_ns, last = wanted.since_ns, ""
+    while True:
+        rows = store.rows(
+            f"SELECT entry, cost, price, revised, at_ns, id FROM rated"
+            f" WHERE {where} AND at_ns >= ? AND (at_ns > ? OR id > ?) ORDER BY at_ns, id LIMIT ?",
+            [*parameters, at_ns, at_ns, last, _PIECE],
+        )
+        if not rows:
+            return
         yield [_call(row) for row in rows]
+        at_ns, last = rows[-1][4:6]
 
 
 def tenants(store: LedgerStore, since_ns: int) -> list[TenantSpend]:

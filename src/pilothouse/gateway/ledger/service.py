@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, Self
@@ -14,6 +14,7 @@ from pilothouse.core.clock import Clock
 from pilothouse.core.errors import UserError
 from pilothouse.core.ids import new_id
 from pilothouse.core.services import Services
+from pilothouse.core.storage.files import AppendLog
 from pilothouse.core.storage.segments import FOLDER as INCOMING
 from pilothouse.core.storage.segments import new_segment
 from pilothouse.gateway.ledger import bills, queries
@@ -32,7 +33,6 @@ from pilothouse.gateway.ledger.types import (
     LedgerPage,
     Reconciliation,
     RerateReport,
-    Revision,
     SpendRow,
     TenantSpend,
 )
@@ -129,14 +129,19 @@ class LedgerService:
         """
         wanted = CallFilter(since_ns=since_ns, until_ns=until_ns)
         rerating = Rerating(self._rates, new_id())
-        with self._opened() as (store, _):
-            revisions: list[Revision] = []
+        written = False
+        with self._opened() as (store, _), ExitStack() as stack:
+            log: AppendLog | None = None
             for calls in queries.stream(store, wanted):
-                revisions += rerating.price(calls)
-            written = bool(revisions) and not dry_run
-            if written:
-                self._append(revisions)
-                store.ingest()
+                revisions = rerating.price(calls)
+                if not revisions or dry_run:
+                    continue
+                # Durable before the store sees them; each holds alone, and a further run finishes one that was cut.
+                log = log or stack.enter_context(new_segment(self._folder / INCOMING))
+                log.append(msgspec.json.encode(revision) for revision in revisions)
+                written = True
+            stack.close()
+            store.ingest()
         return rerating.report(written=written)
 
     def reconcile(self, bill: Iterable[BillLine], *, provider: str, share: float = 0.01) -> Reconciliation:
@@ -182,14 +187,6 @@ class LedgerService:
             rows = {row.group["day"]: row.cost for row in queries.spend(store, ("day",), earlier)}
         days = _filled(rows, moment(today).date())
         return forecast(sum(row.cost for row in window), days, now_ns=now, end_ns=end_ns, budget=budget)
-
-    def _append(self, revisions: Sequence[Revision]) -> None:
-        """Make revisions durable before the store sees them; each holds alone, and the next run finishes a cut one."""
-        log = new_segment(self._folder / INCOMING)
-        try:
-            log.append(msgspec.json.encode(revision) for revision in revisions)
-        finally:
-            log.close()
 
     @contextmanager
     def _opened(self) -> Generator[tuple[LedgerStore, IngestReport]]:

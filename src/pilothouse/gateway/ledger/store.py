@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from pilothouse.core.errors import StorageError
 from pilothouse.core.storage import segments
@@ -68,24 +68,17 @@ class LedgerStore:
         with self._faults():
             return self._connection.execute(sql, list(parameters)).fetchall()
 
-    def stream(self, sql: str, parameters: Sequence[Any] = (), size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows of a question in pieces, so that a long answer needs little memory; ask nothing meanwhile."""
-        with self._faults():
-            answer = self._connection.execute(sql, list(parameters))
-            while rows := answer.fetchmany(size):
-                yield rows
-
     def ingest(self) -> IngestReport:
         """Take in what all processes have written, each entry once; remove segments whose writers are gone."""
         report = IngestReport()
         with self._faults():
             had_revisions = self._any_revisions()
-            for path in segments.list_segments(self.folder / segments.FOLDER):
-                read_to = self._read_to(path)
-                for chunk in _chunks(path, read_to):
-                    read_to += len(chunk)
-                    report += self._load(path.name, chunk, read_to)
-                report += self._finish(path, read_to)
+            known = dict(self._connection.execute("SELECT name, read_to FROM segments").fetchall())
+            read_to: dict[Path, int] = {}
+            for pieces in _batches(segments.list_segments(self.folder / segments.FOLDER), known):
+                report += self._load(pieces)
+                read_to.update({piece.path: piece.end for piece in pieces})
+            report += self._finish(read_to)
             if not had_revisions and report.revisions:
                 self._refresh()
         return report
@@ -102,27 +95,25 @@ class LedgerStore:
                 self._connection.execute("CHECKPOINT")
         return moved
 
-    def _load(self, name: str, chunk: bytes, read_to: int) -> IngestReport:
-        staging = self.folder / "staging.jsonl"
-        write_atomic(staging, chunk, mode=0o600)
-        try:
-            with self._transaction():
-                lines = self._staged(staging)
-                known = self._one(
-                    f"SELECT count(*) FILTER ({tables.CALL}), count(*) FILTER ({tables.REVISION}),"
-                    f" count(DISTINCT v.id) FILTER ({tables.CALL}) FROM batch"
-                )
-                calls = self._one(tables.STORE_CALLS + (tables.ONCE if known[2] < known[0] else ""))[0]
-                revisions = self._one(tables.STORE_REVISIONS)[0]
-                refused = self._connection.execute(
-                    f"SELECT line FROM batch WHERE (({tables.CALL}) OR ({tables.REVISION})) IS NOT TRUE"
-                ).fetchall()
-                # Before the commit, under a name that a repetition after a crash takes again.
-                self._set_aside(name, read_to, (line for (line,) in refused))
-                self._connection.execute(tables.ADVANCE, [name, read_to])
-                self._connection.execute("DROP TABLE batch")
-        finally:
-            staging.unlink(missing_ok=True)
+    def _load(self, pieces: list[_Piece]) -> IngestReport:
+        data = b"".join(piece.data for piece in pieces)
+        if not data:
+            return IngestReport()
+        with self._transaction():
+            lines = self._staged(_readable(data))
+            known = self._one(
+                f"SELECT count(*) FILTER ({tables.CALL}), count(*) FILTER ({tables.REVISION}),"
+                f" count(DISTINCT v.id) FILTER ({tables.CALL}) FROM batch"
+            )
+            calls = self._one(tables.STORE_CALLS + (tables.ONCE if known[2] < known[0] else ""))[0]
+            revisions = self._one(tables.STORE_REVISIONS)[0]
+            refused = self._connection.execute(
+                f"SELECT line FROM batch WHERE (({tables.CALL}) OR ({tables.REVISION})) IS NOT TRUE"
+            ).fetchall()
+            # Before the commit, under a name that a repetition after a crash takes again.
+            self._set_aside(pieces[0].path.name, pieces[0].end, (line for (line,) in refused))
+            self._connection.executemany(tables.ADVANCE, [(piece.path.name, piece.end) for piece in pieces])
+            self._connection.execute("DROP TABLE batch")
         accepted = known[0] + known[1]
         return IngestReport(
             calls=calls,
@@ -131,34 +122,42 @@ class LedgerStore:
             rejected=lines - accepted,
         )
 
-    def _staged(self, staging: Path) -> int:
-        self._connection.execute(tables.STAGE, [str(staging)])
+    def _staged(self, data: bytes) -> int:
+        staging = self.folder / "staging.jsonl"
+        try:
+            staging.write_bytes(data)
+            self._connection.execute(tables.STAGE, [str(staging)])
+        except OSError as error:
+            raise disk_fault(error, staging, "take entries in") from error
+        finally:
+            staging.unlink(missing_ok=True)
         return self._one("SELECT count(*) FROM batch")[0]
 
-    def _finish(self, path: Path, read_to: int) -> IngestReport:
-        """Remove a segment that was read to its end and whose writer is gone; keep its torn last line aside."""
-        with segments.abandoned(path) as gone:
-            if not gone:
-                return IngestReport()
-            with path.open("rb") as stream:
-                stream.seek(read_to)
-                tail = stream.read()
-            if b"\n" in tail:
-                return IngestReport()  # it grew after it was read, and then its writer left: next time
-            if tail:
-                self._set_aside(path.name, read_to + len(tail), [tail.decode("utf-8", "backslashreplace")])
-            path.unlink()
-            self._connection.execute("DELETE FROM segments WHERE name = ?", [path.name])
-        return IngestReport(torn=1 if tail else 0)
+    def _finish(self, read_to: dict[Path, int]) -> IngestReport:
+        """Remove segments that were read to their end and whose writers are gone; keep torn last lines aside."""
+        torn, removed = 0, list[str]()
+        for path, end in read_to.items():
+            with segments.abandoned(path) as gone:
+                if not gone:
+                    continue
+                with path.open("rb") as stream:
+                    stream.seek(end)
+                    tail = stream.read()
+                if b"\n" in tail:
+                    continue  # it grew after it was read, and then its writer left: next time
+                if tail:
+                    torn += 1
+                    self._set_aside(path.name, end + len(tail), [tail.decode("utf-8", "backslashreplace")])
+                path.unlink()
+                removed.append(path.name)
+        if removed:
+            self._connection.execute("DELETE FROM segments WHERE list_contains(?::VARCHAR[], name)", [removed])
+        return IngestReport(torn=torn)
 
     def _set_aside(self, name: str, end: int, lines: Iterable[str]) -> None:
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
         if data:
             write_atomic(self.folder / "rejected" / f"{name.removesuffix('.jsonl')}-{end}.txt", data, mode=0o600)
-
-    def _read_to(self, path: Path) -> int:
-        row = self._connection.execute("SELECT read_to FROM segments WHERE name = ?", [path.name]).fetchone()
-        return row[0] if row else 0
 
     def _seal_day(self, day: int) -> int:
         first, end = day * _DAY, (day + 1) * _DAY
@@ -254,20 +253,55 @@ def _connect(path: Path, memory_limit: str) -> DuckDBPyConnection:
         raise StorageError(f"cannot open the ledger's store: {error}", where=str(path)) from error
 
 
-def _chunks(path: Path, start: int) -> Iterator[bytes]:
-    """Yield the complete lines of a segment from an offset on, some megabytes at a time."""
+class _Piece(NamedTuple):
+    """Complete lines of a segment, up to an offset."""
+
+    path: Path
+    data: bytes
+    end: int
+
+
+def _batches(paths: list[Path], read_to: dict[str, int]) -> Iterator[list[_Piece]]:
+    """Yield what segments hold beyond what was read, some megabytes at a time; each segment occurs at least once."""
+    batch, size = list[_Piece](), 0
+    for path in paths:
+        for piece in _pieces(path, read_to.get(path.name, 0)):
+            batch.append(piece)
+            size += len(piece.data)
+            if size >= _BATCH:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _pieces(path: Path, end: int) -> Iterator[_Piece]:
     try:
         with path.open("rb") as stream:
-            stream.seek(start)
+            stream.seek(end)
             rest = b""
             while data := stream.read(_BATCH):
                 data = rest + data
-                end = data.rfind(b"\n") + 1
-                rest = data[end:]
-                if end:
-                    yield data[:end]
+                cut = data.rfind(b"\n") + 1
+                rest = data[cut:]
+                end += cut
+                yield _Piece(path, data[:cut], end)
+            yield _Piece(path, b"", end)
     except OSError as error:
         raise disk_fault(error, path, "read the ledger") from error
+
+
+def _readable(data: bytes) -> bytes:
+    """Return lines that the engine reads as lines: what no writer of ours has written may hold anything."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        data = data.decode("utf-8", "backslashreplace").encode()
+    return data.translate(_HARMLESS) if any(byte in data for byte in _HARMFUL) else data
+
+
+_HARMFUL: Final = (b"\x00", b"\x01", b"\r")
+_HARMLESS: Final = bytes.maketrans(b"\x00\x01\r", b"???")
 
 
 def _quoted(path: Path) -> str:

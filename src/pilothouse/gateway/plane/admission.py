@@ -8,9 +8,9 @@ from typing import Final
 
 from pilothouse.gateway.limits.types import Applied, Ask, Limiter
 from pilothouse.gateway.plane.call import Call
-from pilothouse.gateway.plane.hooks import Rates
 from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.routing.types import Deployment, Route
+from pilothouse.models.rates.card import RateCard
 
 BYTES_PER_TOKEN: Final = 4
 """Of a text, for estimates; a bound counts every byte as a token, for no tokenizer makes more."""
@@ -48,7 +48,7 @@ def applied_to(call: Call) -> Applied | None:
     return limiter.applied(call.tenant, call.key.name if call.key else "", route.name)
 
 
-async def admit(call: Call, applied: Applied, limiter: Limiter, rates: Rates) -> None:
+async def admit(call: Call, applied: Applied, limiter: Limiter, rates: RateCard) -> None:
     """Set aside what the call may use; the answer's length gets a bound where it has none.
 
     Raises:
@@ -102,7 +102,7 @@ def _bound_output(call: Call, route: Route) -> int:
     return CHUNK
 
 
-def _dearest(call: Call, route: Route, rates: Rates, read: int, written: int) -> int | None:
+def _dearest(call: Call, route: Route, rates: RateCard, read: int, written: int) -> int | None:
     bounds: list[int] = []
     for deployment in deployments_of(route, call.snapshot.routes):
         rate = rates.rate(deployment.provider.name, deployment.model or call.model, call.at_ns)

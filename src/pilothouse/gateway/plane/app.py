@@ -122,6 +122,8 @@ class Plane:
             if watcher is not None:
                 watcher.cancel()
             if call.endpoint.resource != "models":
+                if serving is not None:
+                    serving.findings()
                 await self._parts.settlement.end(call, serving.relay if serving else None)
                 self._capture(call, serving)
 
@@ -135,8 +137,17 @@ class Plane:
 
     def _capture(self, call: Call, serving: Serving | None) -> None:
         recorder = self._parts.capture
-        if recorder is not None and serving is not None:
-            recorder.record(call.id, call.snapshot.settings.capture, call.raw, b"".join(serving.sent or ()))
+        if recorder is None or serving is None:
+            return
+        recorder.record(
+            call.id,
+            call.at_ns,
+            wire=call.endpoint.wire,
+            path=call.endpoint.path,
+            headers=call.headers,
+            request=call.raw,
+            answer=b"".join(serving.sent or ()),
+        )
 
     async def _models(self, call: Call, client: Client) -> None:
         """Answer what may be asked for with this key."""

@@ -10,10 +10,10 @@ from opentelemetry.trace import Tracer
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
 from pilothouse.gateway.plane.call import Call
-from pilothouse.gateway.plane.hooks import Rates
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.relays import Relay
 from pilothouse.gateway.types import LedgerEntry
+from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 from pilothouse.tracing import conventions as names
 from pilothouse.tracing.completed import CompletedSpans
@@ -41,7 +41,7 @@ class Settlement:
         metrics: What is counted.
     """
 
-    def __init__(self, rates: Rates, ledger: LedgerWriter, tracer: Tracer, metrics: Metrics) -> None:
+    def __init__(self, rates: RateCard, ledger: LedgerWriter, tracer: Tracer, metrics: Metrics) -> None:
         self._rates = rates
         self._ledger = ledger
         self._spans = CompletedSpans(tracer)

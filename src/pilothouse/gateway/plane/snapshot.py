@@ -7,10 +7,26 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pilothouse.access.keys.ring import KeyRing
+from pilothouse.gateway.cache.exact import ExactCache
+from pilothouse.gateway.cache.semantic import SemanticCache
+from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.types import Limiter
-from pilothouse.gateway.plane.hooks import Guards
 from pilothouse.gateway.routing.types import Route
 from pilothouse.gateway.settings import GatewaySettings
+
+
+class RouteCaches(Struct, frozen=True, kw_only=True):
+    """The caches of one route.
+
+    Attributes:
+        exact: For the same request; None for none.
+        semantic: For requests that mean the same; None for none.
+        most_bytes: Of the longest answer that is kept.
+    """
+
+    exact: ExactCache | None = None
+    semantic: SemanticCache | None = None
+    most_bytes: int = 1 << 20
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -24,6 +40,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         keys: The virtual keys; None where the gateway is open.
         limiter: None where nothing is limited.
         guards: By route name; a route without guards is not in it.
+        caches: By route name; a route without a cache is not in it.
     """
 
     version: str
@@ -32,4 +49,5 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     open_routes: Mapping[str, Route]
     keys: KeyRing | None
     limiter: Limiter | None
-    guards: Mapping[str, Guards]
+    guards: Mapping[str, GuardPipeline]
+    caches: Mapping[str, RouteCaches]

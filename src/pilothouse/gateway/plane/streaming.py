@@ -6,13 +6,14 @@ import asyncio
 import time
 from typing import Final
 
+from pilothouse.gateway.guards.streams import GuardedStream
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, CHUNK, input_size
 from pilothouse.gateway.plane.attempts import AttemptFailed, Opened
 from pilothouse.gateway.plane.call import Call, is_metered
 from pilothouse.gateway.plane.client import Client
-from pilothouse.gateway.plane.hooks import GuardedStream, Rates
 from pilothouse.gateway.plane.relays import Relay, TranslatingRelay
 from pilothouse.gateway.upstream.types import UpstreamFault
+from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 
 _CUT_REASON: Final = "length"
@@ -71,7 +72,7 @@ class Stream:
         opened: Opened,
         client: Client,
         guarded: GuardedStream | None,
-        rates: Rates,
+        rates: RateCard,
         *,
         keep: int = 0,
     ) -> None:
@@ -84,7 +85,7 @@ class Stream:
         self._rates = rates
         self._keep = keep
         self.sent: list[bytes] | None = [] if keep else None
-        self._allowed = CHUNK if is_metered(call) else None
+        self._allowed: int | None = CHUNK if is_metered(call) else None
         self._is_last_chunk = False
 
     def go_on(self, opened: Opened) -> None:

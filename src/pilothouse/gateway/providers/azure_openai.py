@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from pilothouse.core.extras import require
-from pilothouse.gateway.providers.forms import CHAT, OPERATIONS, Headers, base_of, operation, passed
+from pilothouse.gateway.providers.forms import CHAT, OPERATIONS, Headers, base_of, operation, passed, segment
 from pilothouse.gateway.providers.interface import Outgoing, Refused
 from pilothouse.gateway.providers.openai import renamed
 from pilothouse.gateway.providers.refused import Refusals
@@ -84,7 +84,7 @@ class AzureOpenAiProvider:
             # The form without dates is `v1`; the others are its previews.
             suffix = "" if self._version == "v1" else f"{'&' if '?' in path else '?'}api-version={self._version}"
             return f"{self._base}/openai/v1/{path}{suffix}"
-        place = "" if wire in _WITHOUT_DEPLOYMENT else f"deployments/{quote(model, safe='')}/"
+        place = "" if wire in _WITHOUT_DEPLOYMENT else f"deployments/{segment(model)}/"
         joint = "&" if "?" in path else "?"
         return f"{self._base}/openai/{place}{path}{joint}api-version={self._version}"
 

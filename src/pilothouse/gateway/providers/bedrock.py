@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
+from pilothouse.core.clock import Clock
 from pilothouse.core.errors import ConnectionFault
 from pilothouse.core.extras import require
-from pilothouse.gateway.providers.forms import CHAT, Headers, base_of
+from pilothouse.gateway.providers.forms import CHAT, Headers, base_of, segment
 from pilothouse.gateway.providers.interface import Outgoing, Refused
 from pilothouse.gateway.providers.refused import Refusals
+from pilothouse.gateway.providers.sigv4 import Keys, sign
 from pilothouse.gateway.providers.tokens import Renewed
 from pilothouse.gateway.types import Dialect, Wire
 from pilothouse.models.client import ProviderContext
@@ -26,55 +27,25 @@ _LOOKED_AGAIN: Final = 600.0
 
 _FIXED: Final = (("content-type", "application/json"), ("accept", "application/json"))
 _STREAMED: Final = (("content-type", "application/json"), ("accept", "application/vnd.amazon.eventstream"))
-_SIGNED: Final = frozenset(("authorization", "x-amz-security-token"))
 
 
 class Signer:
-    """Signs requests (SigV4).
+    """Signs requests with keys that are kept good.
 
     Args:
-        connection: Holds keys, or the name of a profile, or neither.
-        context: Holds the clock.
-
-    Raises:
-        ConfigError: where the package for it is not installed.
+        keys: The keys.
+        region: What requests are signed for.
+        clock: Requests are signed with the time.
     """
 
-    def __init__(self, connection: Connection, context: ProviderContext) -> None:
-        purpose = f"the connection '{connection.name}' (signed requests)"
-        self._auth = require("botocore.auth", extra="bedrock", purpose=purpose)
-        self._request = require("botocore.awsrequest", extra="bedrock", purpose=purpose).AWSRequest
-        faults = require("botocore.exceptions", extra="bedrock", purpose=purpose)
-        self._region = connection.get("region")
-        self._credentials: Renewed[Any] = Renewed(
-            _finder(connection, purpose, context),
-            faults=(faults.BotoCoreError, faults.ClientError, LookupError),
-            where=f"connection '{connection.name}'",
-            secrets=tuple(connection.secrets.values()),
-            clock=context.clock,
-        )
+    def __init__(self, keys: Renewed[Keys], region: str, clock: Clock) -> None:
+        self.keys = keys
+        self._region = region
+        self._clock = clock
 
-    def sign(self, url: str, headers: Headers, body: bytes) -> Headers:
-        """Return the headers with those of the signature."""
-        request = self._request(method="POST", url=url, data=body, headers=dict(headers))
-        self._auth.SigV4Auth(self._credentials.value, SERVICE, self._region).add_auth(request)
-        signed: list[tuple[str, str | Secret]] = []
-        for name, value in request.headers.items():
-            lower = name.lower()
-            signed.append((lower, Secret(value) if lower in _SIGNED else value))
-        return tuple(signed)
-
-    async def ready(self) -> None:
-        """Find or renew the credentials."""
-        await self._credentials.ready()
-
-    def forget(self) -> None:
-        """Have the credentials looked for anew."""
-        self._credentials.forget()
-
-    async def close(self) -> None:
-        """End a search under way."""
-        await self._credentials.close()
+    def sign(self, url: str, body: bytes) -> Headers:
+        """Return the headers of the signature."""
+        return sign(self.keys.value, url, body, region=self._region, service=SERVICE, at=self._clock.now())
 
 
 class BedrockProvider:
@@ -109,26 +80,26 @@ class BedrockProvider:
         """Return the request to send, signed."""
         verb = "invoke" if wire == "bedrock.embed" else "converse-stream" if stream else "converse"
         # An inference profile's name has slashes and colons that must not cut the path.
-        url = f"{self._base}/model/{quote(model, safe='')}/{verb}"
+        url = f"{self._base}/model/{segment(model)}/{verb}"
         fixed = _STREAMED if stream else _FIXED
-        fields = (*fixed, *self._headers) if self._signer is None else self._signer.sign(url, fixed, body)
-        return Outgoing(method="POST", url=url, headers=fields, body=body)
+        proof = self._headers if self._signer is None else self._signer.sign(url, body)
+        return Outgoing(method="POST", url=url, headers=(*fixed, *proof), body=body)
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Refused:
         """Read an answer that says no; credentials that expired are looked for anew."""
         if self._signer is not None and (status == 403 or b"xpired" in body[:4096]):
-            self._signer.forget()
+            self._signer.keys.forget()
         return self._refusals.read(status, headers, body)
 
     async def prepare(self) -> None:
         """Find or renew the credentials."""
         if self._signer is not None:
-            await self._signer.ready()
+            await self._signer.keys.ready()
 
     async def aclose(self) -> None:
         """End a search under way."""
         if self._signer is not None:
-            await self._signer.close()
+            await self._signer.keys.close()
 
 
 def build(connection: Connection, context: ProviderContext) -> BedrockProvider:
@@ -138,7 +109,7 @@ def build(connection: Connection, context: ProviderContext) -> BedrockProvider:
     what botocore finds (the `profile`, the environment, the machine's role).
 
     Raises:
-        ConfigError: where requests are to be signed and the package for it is not installed.
+        ConfigError: where keys are to be found and the package for it is not installed.
         ConnectionFault: for half a pair of keys.
     """
     region = connection.get("region")
@@ -151,30 +122,38 @@ def build(connection: Connection, context: ProviderContext) -> BedrockProvider:
     has_key = bool(connection.get("api_key"))
     return BedrockProvider(
         base=base_of(connection.get("base_url", f"https://bedrock-runtime.{region}.amazonaws.com")),
-        signer=None if has_key else Signer(connection, context),
+        signer=None if has_key else Signer(_keys(connection, context), region, context.clock),
         headers=(("authorization", bearer(connection)),) if has_key else (),
         refusals=Refusals(connection.secrets.values(), context.clock),
     )
 
 
-def _finder(connection: Connection, purpose: str, context: ProviderContext) -> Any:
+def _keys(connection: Connection, context: ProviderContext) -> Renewed[Keys]:
+    where = f"connection '{connection.name}'"
+    secrets = tuple(connection.secrets.values())
     if connection.get("access_key_id"):
-        credentials = require("botocore.credentials", extra="bedrock", purpose=purpose).Credentials(
+        given = Keys(
             connection.get("access_key_id"),
-            connection.get("secret_access_key"),
-            connection.get("session_token") or None,
+            connection.secrets["secret_access_key"],
+            connection.secrets.get("session_token"),
         )
-        return lambda: (credentials, float("inf"))
-    session = require("botocore.session", extra="bedrock", purpose=purpose)
+        return Renewed(lambda: (given, float("inf")), faults=(), where=where, secrets=secrets, clock=context.clock)
+    purpose = f"the connection '{connection.name}' (keys of the machine)"
+    botocore = require("botocore.session", extra="bedrock", purpose=purpose)
+    faults = require("botocore.exceptions", extra="bedrock", purpose=purpose)
     found: list[Any] = []
 
-    def find() -> tuple[Any, float]:
+    def find() -> tuple[Keys, float]:
         if not found:
-            found.append(session.Session(profile=connection.get("profile") or None).get_credentials())
-        if found[0] is None:
-            found.clear()
-            raise LookupError("neither the connection nor the machine holds credentials of Amazon")
-        frozen = found[0].get_frozen_credentials()
-        return frozen, context.clock.now().timestamp() + _LOOKED_AGAIN
+            session = botocore.Session(profile=connection.get("profile") or None)
+            credentials = session.get_credentials()
+            if credentials is None:
+                raise LookupError("neither the connection nor the machine holds keys of Amazon")
+            found.append(credentials)
+        # Keys that end are renewed here.
+        now = found[0].get_frozen_credentials()
+        token = Secret(now.token) if now.token else None
+        return Keys(now.access_key, Secret(now.secret_key), token), context.clock.now().timestamp() + _LOOKED_AGAIN
 
-    return find
+    kinds = (faults.BotoCoreError, faults.ClientError, LookupError)
+    return Renewed(find, faults=kinds, where=where, secrets=secrets, clock=context.clock)

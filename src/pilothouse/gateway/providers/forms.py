@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
 
 from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.types import Wire
@@ -72,6 +73,17 @@ def is_plain(path: str) -> bool:
     if not path.isascii() or not path.isprintable() or any(letter in path for letter in "\\# @%" if letter != "%"):
         return False
     return "%" not in place and all(part.strip(".") for part in place.split("/")) and "?" not in query
+
+
+def segment(model: str, safe: str = "") -> str:
+    """Return a model's name as one part of a path.
+
+    Raises:
+        Refusal: for a name that would climb out of it.
+    """
+    if not model.strip("."):
+        raise Refusal("model_not_found", "the call names no model that can stand in an address")
+    return quote(model, safe=safe)
 
 
 def passed(fixed: Headers, given: Mapping[str, str], names: tuple[str, ...]) -> Headers:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
 
-from pilothouse.gateway.providers.forms import CHAT, Headers, base_of, passed
+from pilothouse.gateway.providers.forms import CHAT, Headers, base_of, passed, segment
 from pilothouse.gateway.providers.interface import Outgoing, Refused
 from pilothouse.gateway.providers.refused import Refusals
 from pilothouse.gateway.types import Dialect, Wire
@@ -15,6 +14,7 @@ from pilothouse.models.connection_types import TYPES
 from pilothouse.models.types import Connection
 
 STREAM: Final = "streamGenerateContent?alt=sse"
+_TUNED: Final = "tunedModels/"
 WHOLE: Final = "generateContent"
 
 
@@ -47,11 +47,12 @@ class GeminiProvider:
     def outgoing(self, wire: Wire, model: str, body: bytes, *, stream: bool, headers: Mapping[str, str]) -> Outgoing:
         """Return the request to send."""
         # Tuned models have a place of their own.
-        name = model if model.startswith("tunedModels/") else f"models/{model.removeprefix('models/')}"
+        place = "tunedModels" if model.startswith(_TUNED) else "models"
+        name = model.removeprefix(f"{place}/")
         verb = "batchEmbedContents" if wire == "gemini.embed" else STREAM if stream else WHOLE
         return Outgoing(
             method="POST",
-            url=f"{self._base}/{quote(name)}:{verb}",
+            url=f"{self._base}/{place}/{segment(name)}:{verb}",
             headers=passed(self._headers, {}, ()),
             body=body,
         )

@@ -14,7 +14,7 @@ import msgspec
 from pilothouse.core.errors import ConnectionFault
 from pilothouse.core.extras import require
 from pilothouse.gateway.dialects.embeddings import predicted
-from pilothouse.gateway.providers.forms import CHAT, Headers, base_of, passed
+from pilothouse.gateway.providers.forms import CHAT, Headers, base_of, passed, segment
 from pilothouse.gateway.providers.gemini import STREAM, WHOLE
 from pilothouse.gateway.providers.interface import Outgoing, Refused
 from pilothouse.gateway.providers.refused import Refusals
@@ -74,12 +74,12 @@ class VertexProvider:
         if wire == "anthropic.count_tokens":
             place, body = "count-tokens:rawPredict", _versioned(body, keeps_model=True)
         elif wire == "anthropic.messages":
-            place = f"{quote(model, safe='@')}:{'streamRawPredict' if stream else 'rawPredict'}"
+            place = f"{segment(model, '@')}:{'streamRawPredict' if stream else 'rawPredict'}"
             body = _versioned(body, keeps_model=False)
         elif wire == "gemini.embed":
-            place, body = f"{quote(model, safe='@')}:predict", predicted(body)
+            place, body = f"{segment(model, '@')}:predict", predicted(body)
         else:
-            place = f"{quote(model, safe='@')}:{STREAM if stream else WHOLE}"
+            place = f"{segment(model, '@')}:{STREAM if stream else WHOLE}"
         return Outgoing(
             method="POST",
             url=f"{self._base}/models/{place}",

@@ -209,7 +209,7 @@ def decode_answer(data: bytes | str) -> Answer:
     """
     try:
         return _answers.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(data, error) from error
 
 

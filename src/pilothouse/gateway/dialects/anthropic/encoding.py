@@ -109,7 +109,9 @@ def _thinking(request: ChatRequest) -> dict[str, Any]:
         return {"type": "disabled"}
     if reasoning.budget is not None:
         return {"type": "enabled", "budget_tokens": reasoning.budget}
-    return {"type": "adaptive"}
+    # A tool that must be called leaves no room for thoughts there: an effort alone does not insist on them.
+    forced = request.tool_choice not in {None, "auto", "none"} if isinstance(request.tool_choice, str | None) else True
+    return {} if forced and not reasoning.is_adaptive else {"type": "adaptive"}
 
 
 def _tools(request: ChatRequest) -> dict[str, Any]:

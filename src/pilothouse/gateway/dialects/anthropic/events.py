@@ -12,7 +12,7 @@ from pilothouse.gateway.dialects.anthropic.usage import WireUsage
 from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of
 from pilothouse.gateway.dialects.meters import Meter, size_of
 from pilothouse.gateway.dialects.reading import read_as
-from pilothouse.models.types import ChatChunk, ToolCallDelta
+from pilothouse.models.types import ChatChunk, ToolCallDelta, Usage
 
 
 class _Message(Struct):
@@ -69,6 +69,8 @@ def _words(event: _Event) -> str:
 
 class MessagesMeter(Meter):
     """Watches a passing stream."""
+
+    usage: Usage | None
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,11 +12,11 @@ from pilothouse.gateway.dialects.openai.chat_meter import ChatMeter
 from pilothouse.gateway.dialects.openai.chat_requests import decode_request
 from pilothouse.gateway.dialects.openai.chat_streams import ChatReader, ChatWriter, response_body
 from pilothouse.gateway.dialects.reading import read_as
-from pilothouse.gateway.dialects.saying import effort_of
+from pilothouse.gateway.dialects.saying import effort_of, unsaid
 from pilothouse.gateway.dialects.splicing import TRUE, bound, is_null, is_true, raw, text_field, with_model, written
 from pilothouse.gateway.types import Body, Wire
 from pilothouse.models.providers import wire as answers
-from pilothouse.models.types import ChatRequest, ChatResponse, Usage
+from pilothouse.models.types import ChatRequest, ChatResponse, FilePart, Part, Usage
 
 _encode = msgspec.json.Encoder().encode
 _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -47,6 +47,9 @@ class ChatCodec:
 
     def encode_request(self, request: ChatRequest, *, model: str, stream: bool) -> bytes:
         """Write a request; a stream is asked to report its usage."""
+        for message in request.messages:
+            if not isinstance(message.content, str):
+                _refuse_parts(message.content)
         body = {**answers.chat_body(request), **_kept(request.extra), "model": model}
         if request.tools is not None:
             body["tools"] = [
@@ -96,6 +99,12 @@ class ChatCodec:
         """Return usage and model of a whole answer."""
         whole = read_as(_wholes, body, "the answer")
         return (whole.usage.usage() if whole.usage else None), whole.model or ""
+
+
+def _refuse_parts(parts: tuple[Part, ...]) -> None:
+    for part in parts:
+        if isinstance(part, FilePart) and part.url is not None and part.data is None:
+            raise unsaid("chat", "file_url", "send the bytes of the file")
 
 
 def _kept(extra: dict[str, Any]) -> dict[str, Any]:
