@@ -8,7 +8,7 @@ Each peer lives in an environment of its own:
     npm install --prefix portkey @portkey-ai/gateway                          --portkey portkey
     apt-get install nginx-light                                               --nginx /usr/sbin/nginx
 
-Portkey 1.15 answers streams with 500 where a newer `@hono/node-server` is installed, as it is by default; hence the pin.
+Portkey 1.15 answers streams with 500 where a newer `@hono/node-server` is installed; hence the pin.
 """
 
 from __future__ import annotations

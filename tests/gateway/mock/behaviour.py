@@ -52,7 +52,8 @@ FAULTS = {
     "contentfilter": "400: refused by a filter",
     "filtered": "an answer that a filter ended",
     "error-in-stream": "an error event within a stream; error-in-stream@k: after k frames",
-    "noend": "the stream ends without its last event",
+    "noend": "the stream ends properly after the last text, without the events that end the answer",
+    "nodone": "the stream ends without its last event",
 }
 _NAMES = "|".join(WORDS)
 _PART = re.compile(rf"(?:^|-)({_NAMES})=(.*?)(?=-(?:{_NAMES})=|$)")

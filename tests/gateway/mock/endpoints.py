@@ -179,7 +179,9 @@ def faulty(served: Served) -> tuple[list[Frame], str]:
     told = served.behaviour
     fault = told.fault
     if fault == "noend":
-        return frames[: -2 if served.anthropic else -1], "end"
+        return frames[: max(number for number, (_, tokens) in enumerate(frames) if tokens) + 1], "end"
+    if fault == "nodone":
+        return frames[:-1], "end"
     if fault == "slow":
         return [piece for frame in frames for piece in _halves(frame)], "end"
     if fault in {"cut", "hang", "error-in-stream"}:

@@ -56,7 +56,9 @@ class Bench:
         self.routes: dict[str, Route] = {}
         self._numbers = count()
 
-    def add(self, name: str, *deployments: DeploymentSettings, vendor: Vendor | None = None, **settings: object) -> Route:
+    def add(
+        self, name: str, *deployments: DeploymentSettings, vendor: Vendor | None = None, **settings: object
+    ) -> Route:
         made = tuple(
             Deployment(id=item.name or item.connection, model="m", provider=vendor or Vendor(), settings=item)
             for item in deployments
@@ -66,7 +68,13 @@ class Bench:
         return route
 
     def request(self, **fields: object) -> RoutingRequest:
-        defaults = {"call_id": f"call-{next(self._numbers)}", "tenant": Tenant(), "wire": "openai.chat", "headers": {}, "metadata": {}}
+        defaults = {
+            "call_id": f"call-{next(self._numbers)}",
+            "tenant": Tenant(),
+            "wire": "openai.chat",
+            "headers": {},
+            "metadata": {},
+        }
         return RoutingRequest(**{**defaults, **fields})
 
     def start(self, name: str = "chat", **fields: object):

@@ -96,7 +96,3 @@ async def _serve(
     finally:
         await gateway.aclose()
     return server.cut
-
-
-def _own_figures(gateway: Gateway) -> bytes:
-    return gateway.metrics.exposition()
