@@ -150,6 +150,7 @@ async def _asked(request: Request, operation: Operation, caller: Caller, service
     return Asked(
         services=services,
         acting=caller.acting,
+        role=caller.role,
         organisation=caller.organisation,
         path=dict(request.path_params),
         query=query,
