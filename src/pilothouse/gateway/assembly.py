@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
@@ -34,13 +35,15 @@ from pilothouse.gateway.providers.interface import Provider
 from pilothouse.gateway.providers.registry import IN_PROCESS, build_provider
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
+from pilothouse.gateway.routing.types import Deployment
 from pilothouse.gateway.settings import GatewaySettings
 from pilothouse.gateway.upstream.http import HttpTransport
 from pilothouse.gateway.upstream.in_process import SCHEME, InProcessProvider, InProcessTransport
 from pilothouse.gateway.upstream.ways import Ways
 from pilothouse.models.rates.card import RateCard
+from pilothouse.models.rates.moments import moment_ns
 from pilothouse.models.service import ModelService
-from pilothouse.safety.redaction import redact
+from pilothouse.safety.detection import redact
 from pilothouse.tracing.service import TracingService
 
 
@@ -145,7 +148,7 @@ class Gateway:
     def _reload(self) -> None:
         try:
             own = type(self._services.settings).load(self._services.root, self._services.settings.environment)
-            self._config.reload(own.section(GatewaySettings))
+            self._config.reading(own.section(GatewaySettings)).start()
             self._config_watcher.look()
         except PilothouseError as error:
             self._config_broken(error)
@@ -166,14 +169,14 @@ class Gateway:
                 ready.caches[route.name] = self._caches(route.name, settings)
         if settings.limits:
             names = {key.id: key.name for key in self._keys.list()}
-            balances = opening_balances(settings.limits, self, self._services.clock.now_ns(), names)
+            balances = opening_balances(settings.limits, self, moment_ns(self._services.clock.now()), names)
             self._limits.open({key: sum_ for key, sum_ in balances.items() if key[0] not in self._limits.meters})
         return ready
 
     def spent(self, since_ns: int) -> Iterable[Spend]:
         """Return what the ledger knows of calls since a moment."""
         for row in self._services.get(LedgerService).spent(since_ns):
-            yield Spend(tenant=row.tenant, route=row.route, requests=row.calls, tokens=row.tokens, cost=row.cost)
+            yield Spend(tenant=row.tenant, route=row.route, requests=row.requests, tokens=row.tokens, cost=row.cost)
 
     def _caches(self, name: str, settings: GatewaySettings) -> RouteCaches:
         route = settings.routes[name]
@@ -195,8 +198,10 @@ class Gateway:
             return InProcessProvider(name, self._models.provider(name))
         return build_provider(connection, self._models.context)
 
-    def _price(self, deployment: object) -> int | None:
-        return None
+    def _price(self, deployment: Deployment) -> int | None:
+        """Return what a call of a common size would cost: a thousand tokens read, five hundred written."""
+        rate = self.rates.rate(deployment.provider.name, deployment.model, time.time_ns())
+        return rate.bound(1000, 500) if rate is not None else None
 
     def _snapshot(self) -> Snapshot:
         ready, settings = self._ready, self._ready.config.settings

@@ -83,7 +83,11 @@ MISTAKES = [
     (experiment(deployments={"a": []}), "would all be refused", None),
     (experiment(bandit={"metric": "good", "floor": 0.6}), "floor of 0.6", "at most 0.5"),
     (experiment(name=" "), "needs a name", None),
-    ({**route(), "limits": [{"match": {"route": "caht"}, "requests": 1}]}, "would limit nothing", "did you mean 'chat'?"),
+    (
+        {**route(), "limits": [{"match": {"route": "caht"}, "requests": 1}]},
+        "would limit nothing",
+        "did you mean 'chat'?",
+    ),
 ]
 
 

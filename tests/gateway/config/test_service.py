@@ -190,7 +190,7 @@ def test_changes_at_once_are_all_made(service: ConfigService) -> None:
 
 def test_a_content_that_was_tampered_with_is_not_used(service: ConfigService, database: Database) -> None:
     with database.begin() as connection:
-        connection.exec_driver_sql("UPDATE registry_versions SET metadata = '{\"document\": {\"routes\": {}}}'")
+        connection.exec_driver_sql('UPDATE registry_versions SET metadata = \'{"document": {"routes": {}}}\'')
     with pytest.raises(StorageError, match="was changed"):
         service.active()
 

@@ -130,19 +130,20 @@ def test_a_thousand_at_once(server: RedisServer) -> None:
     rules = [LimitRule(dollars=1.0, per="total"), LimitRule(requests=10_000, per="day", each="key")]
 
     async def scene() -> None:
-        async with worker(server, *rules, lease=30.0) as it:
+        async with worker(server, *rules, lease=2.0) as it:
 
             async def call(number: int) -> int:
                 try:
                     held = await it.reserve(ask(str(number), cost=NANO // 250))
                 except Refusal as error:
-                    assert error.code == "budget_exceeded"
+                    codes.add(error.code)
                     return 0
                 await it.settle(held, tokens=0, cost=NANO // 250)
                 return 1
 
+            codes: set[str] = set()
             passed = sum(await asyncio.gather(*(call(number) for number in range(1000))))
-            assert passed == 250
+            assert (passed, codes) == (250, {"budget_exceeded"})
             assert await counts(it) == [("dollars", NANO, 0), ("requests", 250, 0)]
 
     asyncio.run(scene())
@@ -247,8 +248,7 @@ def test_a_server_started_anew_learns_what_was_used_before_a_call_passes(log: bo
                 try:
                     await it.reserve(ask("d", cost=1))
                 except Refusal as error:
-                    assert error.code in {"limits_unavailable", "rate_limit_exceeded", "budget_exceeded"}
-                    return error.code != "limits_unavailable"
+                    return error.code in {"rate_limit_exceeded", "budget_exceeded"}
                 raise AssertionError("it let pass more than there is")
 
             await until(ready)
@@ -306,11 +306,11 @@ def test_a_warning_is_told_by_one_worker(server: RedisServer) -> None:
         told.append((rule.name, used, limit))
 
     async def scene() -> None:
-        async with worker(server, rule, on_warning=on_warning) as it:
-            async with worker(server, rule, on_warning=on_warning) as other:
-                assert (await it.reserve(ask("a", cost=NANO // 2))).warnings == ()
-                assert (await other.reserve(ask("b", cost=NANO * 3 // 10))).warnings == ("purse",)
-                assert (await it.reserve(ask("c", cost=1))).warnings == ("purse",)
+        both = worker(server, rule, on_warning=on_warning), worker(server, rule, on_warning=on_warning)
+        async with both[0] as it, both[1] as other:
+            assert (await it.reserve(ask("a", cost=NANO // 2))).warnings == ()
+            assert (await other.reserve(ask("b", cost=NANO * 3 // 10))).warnings == ("purse",)
+            assert (await it.reserve(ask("c", cost=1))).warnings == ("purse",)
         assert told == [("purse", 8 * NANO // 10, NANO)]
 
     asyncio.run(scene())

@@ -66,7 +66,8 @@ def test_waits_are_drawn_below_a_bound_that_doubles(bench: Bench) -> None:
     most = [0.0] * 5
     for _ in range(100):
         way = bench.start()
-        assert (step := way.next()).wait == 0
+        step = way.next()
+        assert step.wait == 0
         for place, bound in enumerate(bounds):
             way.failed(step, "server")
             step = way.next()

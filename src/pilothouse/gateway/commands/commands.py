@@ -6,6 +6,7 @@ import click
 
 from pilothouse.gateway.commands.keys import key
 from pilothouse.gateway.commands.ledger import ledger, stats
+from pilothouse.gateway.commands.serve import serve
 
 
 @click.group()
@@ -13,5 +14,5 @@ def gateway() -> None:
     """One address in front of every model: routes, keys, limits and what calls cost."""
 
 
-for command in (key, ledger, stats):
+for command in (key, ledger, serve, stats):
     gateway.add_command(command)

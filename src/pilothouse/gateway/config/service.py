@@ -101,6 +101,10 @@ class ConfigService:
             self._registry.acting(actor), self._blobs, self._own, connections=self._connections, check=self._check
         )
 
+    def reading(self, own: GatewaySettings) -> Self:
+        """Return the same service over what `pilothouse.yaml` says now."""
+        return type(self)(self._registry, self._blobs, own, connections=self._connections, check=self._check)
+
     def start(self) -> ActiveConfig:
         """Take in `pilothouse.yaml` and return what is in force.
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from pilothouse.gateway.capture.writer import CaptureWriter
 from pilothouse.gateway.guards.pipeline import GuardedCall, GuardPipeline
 from pilothouse.gateway.guards.types import GuardContext
+from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.admission import admit, applied_to
 from pilothouse.gateway.plane.attempts import AttemptFailed, Attempts, Opened, code_of
 from pilothouse.gateway.plane.caching import CachedCall
@@ -37,6 +38,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         transport: The ways to them.
         rates: What calls cost.
         settlement: Ends calls.
+        ledger: Where rows go.
         metrics: What is counted.
         shadows: Copies calls.
         capture: Records payloads; None for never.
@@ -46,6 +48,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     transport: Transport
     rates: RateCard
     settlement: Settlement
+    ledger: LedgerWriter
     metrics: Metrics
     shadows: Shadows
     capture: CaptureWriter | None = None
@@ -93,6 +96,9 @@ class Serving:
             self._cached = CachedCall(call, caches)
             if await self._cached.replay(self._client):
                 return
+        if not self._parts.ledger.healthy:
+            # Spend that cannot be written down must not be made.
+            raise Refusal("limits_unavailable", "the gateway's disk takes no rows now; try again soon", retry_after=5.0)
         limiter, applied = call.snapshot.limiter, applied_to(call)
         if applied is not None and limiter is not None:
             await admit(call, applied, limiter, self._parts.rates)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pilothouse.gateway.plane.app import DISCONNECT
 
@@ -86,7 +86,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the call under way, if there is one."""
         self._stop_waiting()
-        cycle = self.cycle
+        cycle = cast("RequestResponseCycle | None", self.cycle)
         super().connection_lost(exc)
         if cycle is not None and not cycle.response_complete:
             gone = cycle.scope.get("pilothouse.gone")

@@ -74,7 +74,7 @@ class GatewayServer(uvicorn.Server):
         """Take the signals while the server runs; unlike uvicorn, do not raise them again: this end is a good one."""
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in numbers}
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: self._reload())
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._handle_reload)
         try:
             yield
         finally:
@@ -86,6 +86,9 @@ class GatewayServer(uvicorn.Server):
         self._begin_drain()
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    def _handle_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""

@@ -126,6 +126,18 @@ CREATE TABLE review_labels (
     CONSTRAINT fk_review_labels_queue_place_review_items FOREIGN KEY(queue, place) REFERENCES review_items (queue, place) ON DELETE CASCADE
 );
 
+CREATE TABLE gateway_feedback (
+    experiment VARCHAR NOT NULL,
+    edition VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    call_id VARCHAR NOT NULL,
+    arm VARCHAR NOT NULL,
+    value FLOAT NOT NULL,
+    success INTEGER NOT NULL,
+    recorded_at DATETIME NOT NULL,
+    CONSTRAINT pk_gateway_feedback PRIMARY KEY (experiment, edition, metric, call_id)
+);
+
 CREATE TABLE access_keys (
     id VARCHAR NOT NULL,
     name VARCHAR NOT NULL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -13,7 +13,9 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from pilothouse.gateway.limits.shared.script import script
 
 Argument = str | bytes | int
-_FAULTS: Final = (RedisError, OSError, asyncio.TimeoutError)
+_FAULTS: Final = (RedisError, OSError, TimeoutError)
+_BATCH: Final = 128
+_Request = tuple[tuple[Argument, ...], asyncio.Future[Any]]
 
 
 class Unavailable(Exception):
@@ -25,25 +27,25 @@ class Unknown(Exception):
 
 
 class Link:
-    """Sends verbs of the script; a request is never sent twice by itself.
+    """Sends commands over one connection; what waits while an answer is awaited goes out together.
+
+    A request is never sent twice by itself, and a caller that is cancelled does not disturb the others.
 
     Args:
         url: ``redis://...`` or ``unix://...``.
         name: Before all keys, so that projects can share a server.
-        timeout: Seconds for a connection, and for an answer.
-        connections: Most of them.
+        timeout: Seconds for a connection and the answers of what was sent together.
     """
 
-    def __init__(self, url: str, *, name: str, timeout: float, connections: int = 32) -> None:
-        pool: Any = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
-            url,
-            max_connections=connections,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
+    def __init__(self, url: str, *, name: str, timeout: float) -> None:
+        retry: Any = Retry(NoBackoff(), 0)
+        pool: Any = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+            url, socket_connect_timeout=timeout, retry=retry, protocol=2
         )
-        self._redis: Any = Redis(connection_pool=pool)
+        self._connection: Any = pool.make_connection()
+        self._timeout = timeout
+        self._waiting: list[_Request] = []
+        self._pump: asyncio.Task[None] | None = None
         self.key = f"{name}:{{limits}}"
 
     async def run(self, epoch: str, verb: str, *arguments: Argument) -> list[int]:
@@ -53,24 +55,21 @@ class Link:
             Unknown: The epoch is over.
             Unavailable: No answer.
         """
-        try:
-            return cast(
-                "list[int]",
-                await self._redis.execute_command("EVALSHA", script(epoch).sha, 1, self.key, verb, *arguments),
-            )
-        except NoScriptError as error:
-            raise Unknown from error
-        except _FAULTS as error:
-            raise Unavailable(_told(error)) from error
+        return cast("list[int]", await self._command("EVALSHA", script(epoch).sha, 1, self.key, verb, *arguments))
 
-    async def load(self, epoch: str) -> None:
-        """Make the script of an epoch known to the server."""
-        await self._command("SCRIPT", "LOAD", script(epoch).text)
+    async def begin(self, epoch: str, worker: str, lease_ms: int, over: str, gather_ms: int) -> bool:
+        """Begin an epoch, and make its script known, where the epoch that is over is still named; else return False.
+
+        The script is not loaded but run: up to Redis 6.2 the append-only file would keep it over a restart.
+        """
+        words = (self.key, "begin", worker, lease_ms, over, gather_ms)
+        reply: Any = await self._command("EVAL", script(epoch).text, 1, *words)
+        return reply[0] == 1
 
     async def epoch(self) -> str:
         """Return the epoch that the server names; it is over if its script is not known. Empty for none."""
         found = await self._command("HGET", self.key, "nonce")
-        return b"".join([found]).decode() if isinstance(found, bytes) else ""
+        return cast("bytes", found).decode() if found else ""
 
     async def knows(self, epoch: str) -> bool:
         """Whether the server knows the script of an epoch."""
@@ -84,7 +83,8 @@ class Link:
         while True:
             cursor, keys = await self._command("SCAN", cursor, "MATCH", f"{_literal(prefix)}*", "COUNT", 1000)
             for key in keys:
-                fields: Any = await self._command("HGETALL", key)
+                flat: list[bytes] = await self._command("HGETALL", key)
+                fields = dict(zip(flat[::2], flat[1::2], strict=True))
                 found.append((cast("bytes", key).decode().removeprefix(prefix), fields))
             if int(cursor) == 0:
                 return found
@@ -104,19 +104,59 @@ class Link:
                 return
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        await self._redis.aclose(close_connection_pool=True)
+        """Close the connection; what waits for an answer is told that none comes."""
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait([self._pump])
+        await self._connection.disconnect()
 
-    async def _command(self, *words: Any) -> Any:
+    async def _command(self, *words: Argument) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((words, answer))
+        if self._pump is None:
+            self._pump = asyncio.get_running_loop().create_task(self._send())
+        return await answer
+
+    async def _send(self) -> None:
+        batch: list[_Request] = []
         try:
-            return await self._redis.execute_command(*words)
-        except _FAULTS as error:
-            raise Unavailable(_told(error)) from error
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        await self._exchange(batch)
+                except _FAULTS as error:
+                    await self._connection.disconnect(nowait=True)
+                    _fail(batch, type(error).__name__)
+        finally:
+            self._pump = None
+            _fail(batch + self._waiting, "closed")
+            self._waiting = []
+
+    async def _exchange(self, batch: list[_Request]) -> None:
+        connection = self._connection
+        await connection.connect()
+        await connection.send_packed_command(connection.pack_commands([words for words, _ in batch]), False)
+        for _, answer in batch:
+            try:
+                reply: Any = await connection.read_response()
+            except NoScriptError:
+                _end(answer, Unknown())
+            except ResponseError as error:
+                _end(answer, Unavailable(str(error)))
+            else:
+                if not answer.done():
+                    answer.set_result(reply)
 
 
-def _told(error: BaseException) -> str:
-    """Name a fault without the address, which may hold a password."""
-    return str(error) if isinstance(error, ResponseError) else type(error).__name__
+def _end(answer: asyncio.Future[Any], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+
+
+def _fail(batch: list[_Request], why: str) -> None:
+    for _, answer in batch:
+        _end(answer, Unavailable(why))
 
 
 def _literal(text: str) -> str:

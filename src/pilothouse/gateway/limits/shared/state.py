@@ -57,6 +57,7 @@ class SharedState:
         self._marked: dict[str, float] = {}
         self._openers: dict[Opener, None] = {}
         self._wake = asyncio.Event()
+        self._closing = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -66,6 +67,7 @@ class SharedState:
 
     async def aclose(self) -> None:
         """Tell what can still be told, then end. What cannot is charged as set aside when the lease ends."""
+        self._closing = True  # the client may take a cancellation for a fault of the connection
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -131,7 +133,7 @@ class SharedState:
 
     async def _run(self) -> None:
         pause = self.lease_ms / 4000
-        while True:
+        while not self._closing:
             try:
                 if not self.joined:
                     await self._join()
@@ -157,9 +159,7 @@ class SharedState:
         epoch = await self.link.epoch()
         if not await self.link.knows(epoch):
             over, epoch = epoch, new_id()
-            await self.link.load(epoch)
-            begun = await self.link.run(epoch, "begin", self.worker, self.lease_ms, over, self.lease_ms // 2)
-            if begun[0] != 1:
+            if not await self.link.begin(epoch, self.worker, self.lease_ms, over, self.lease_ms // 2):
                 raise Unknown
             await self.link.forget(over)
         if self._flush is not None:
