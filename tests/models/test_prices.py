@@ -96,7 +96,7 @@ def test_a_model_that_has_no_price_for_what_was_used_is_unknown(one_model: Any) 
     assert book.price("mine", "m", Usage(input_tokens=5), NOON) == Decimal(5) / MILLION
     assert book.price("mine", "m", Usage(input_tokens=5, output_tokens=1), NOON) is None
     one_model([])
-    assert book.price("mine", "m", Usage(input_tokens=5), NOON) is None
+    assert PriceBook().price("mine", "m", Usage(input_tokens=5), NOON) is None
 
 
 def test_the_price_is_that_of_the_day_of_the_call(one_model: Any) -> None:

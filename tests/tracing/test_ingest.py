@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pilothouse.core.errors import Conflict, StorageError
-from pilothouse.tracing import segments
+from pilothouse.core.storage import segments
 from pilothouse.tracing.stores import ingest, staging
 from pilothouse.tracing.stores.duckdb import SpanStore
 from pilothouse.tracing.types import TraceFilter

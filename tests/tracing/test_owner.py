@@ -12,14 +12,14 @@ import duckdb
 import pytest
 
 from pilothouse.core.errors import Conflict, StorageError
+from pilothouse.core.storage.owner import OwnerLock
 from pilothouse.tracing.stores.duckdb import SpanStore
-from pilothouse.tracing.stores.owner import OwnerLock
 
 HOLDER = textwrap.dedent(
     """
     import os, sys
     from pathlib import Path
-    from pilothouse.tracing.stores.owner import OwnerLock
+    from pilothouse.core.storage.owner import OwnerLock
     lock = OwnerLock(Path(sys.argv[1]), 0)
     os.write(1, b"held")
     sys.stdin.read()
@@ -73,7 +73,7 @@ def test_a_forked_child_does_not_hold_the_lock(folder: Path, run_python: object)
     script = """
     import os, signal, sys
     from pathlib import Path
-    from pilothouse.tracing.stores.owner import OwnerLock
+    from pilothouse.core.storage.owner import OwnerLock
     lock = OwnerLock(Path(sys.argv[1]), 0)
     child = os.fork()
     if child == 0:

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from pilothouse.core.errors import StorageError
+from pilothouse.core.storage import segments
 from pilothouse.core.storage.files import AppendLog
-from pilothouse.tracing import segments
-from pilothouse.tracing.segments import new_segment
+from pilothouse.core.storage.segments import new_segment
 from pilothouse.tracing.writer import SpanWriter
 
 

@@ -1,1 +1,1 @@
-"""Who acts."""
+"""Who acts, what they may do, the keys they show, and the log of what they did."""

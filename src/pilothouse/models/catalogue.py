@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pilothouse.models import local_models
 from pilothouse.models.licences import licence_of
-from pilothouse.models.prices import PROVIDERS, UNPRICED
+from pilothouse.models.rates.published import PROVIDERS, UNPRICED
 
 if TYPE_CHECKING:  # types alone: the package takes half a second of CPU to import
     from genai_prices.types import ModelInfo, TieredPrices

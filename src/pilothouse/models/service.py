@@ -105,6 +105,14 @@ class ModelService:
         """
         return self._wrapped(name)[1]
 
+    def provider(self, name: str) -> Provider:
+        """Return what calls the models of a connection, without retries, limits and spans: for who has his own.
+
+        Raises:
+            ConnectionFault: when the connection is unknown or incomplete, or has no models behind it.
+        """
+        return self._wrapped(name)[0]
+
     def check(self, name: str, model: str) -> None:
         """Raise now what every call to a model would raise: for looking ahead before a long run.
 

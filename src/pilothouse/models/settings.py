@@ -72,21 +72,48 @@ class Local(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A price of your own, in US dollars for a million tokens; it wins over the catalogue.
+    """A price of your own, in US dollars for a million tokens unless said otherwise; it wins over the catalogue.
+
+    A part of the input or output that has no price of its own costs what its whole costs; where the whole has none
+    either, the cost of a call that used it is not known.
 
     Attributes:
         model: The model's name at the provider.
         input: For tokens read.
-        output: For tokens written, reasoning included.
+        output: For tokens written.
         cached_input: For tokens read from the provider's cache; None for the price of ``input``.
+        cache_write: For tokens written to the provider's cache; None for the price of ``input``.
+        cache_write_long: The same, kept for an hour; None for the price of ``cache_write``.
+        audio_input: For tokens of sound read.
+        audio_output: For tokens of sound written.
+        image_input: For tokens of pictures read.
+        image_output: For tokens of pictures written.
+        reasoning: For tokens thought; None for the price of ``output``.
+        image: For each picture made.
+        characters: For a million characters read aloud.
+        second: For each second of sound heard.
+        search: For each search unit.
+        request: For each call, besides the rest.
         provider: Who serves it; None for any.
         since: The first day it holds (UTC); None for always. The latest day that has come wins.
     """
 
     model: str
-    input: _Dollars
-    output: _Dollars
+    input: _Dollars | None = None
+    output: _Dollars | None = None
     cached_input: _Dollars | None = None
+    cache_write: _Dollars | None = None
+    cache_write_long: _Dollars | None = None
+    audio_input: _Dollars | None = None
+    audio_output: _Dollars | None = None
+    image_input: _Dollars | None = None
+    image_output: _Dollars | None = None
+    reasoning: _Dollars | None = None
+    image: _Dollars | None = None
+    characters: _Dollars | None = None
+    second: _Dollars | None = None
+    search: _Dollars | None = None
+    request: _Dollars | None = None
     provider: str | None = None
     since: date | None = None
 

@@ -38,6 +38,10 @@ class RegistryService:
         """Return the registry of a project."""
         return cls(RegistryStore(services.get(Database)), services.clock, services.get(Actor))
 
+    def acting(self, actor: Actor) -> Self:
+        """Return the same registry on behalf of somebody else."""
+        return type(self)(self._store, self._clock, actor)
+
     def register(
         self, kind: str, name: str, digest: str, *, metadata: Mapping[str, Any] | None = None
     ) -> tuple[Version, bool]:
@@ -106,19 +110,31 @@ class RegistryService:
         check_name(kind, name)
         return self._store.aliases(kind, name)
 
-    def set_alias(self, kind: str, name: str, alias: str, number: int) -> AliasChange | None:
+    def set_alias(
+        self, kind: str, name: str, alias: str, number: int, *, expected: int | None = None
+    ) -> AliasChange | None:
         """Point an alias at a version.
+
+        Args:
+            kind: As of the version.
+            name: As of the version.
+            alias: The alias.
+            number: The version.
+            expected: The version it must point at before, for a change that was made from that one; None for any.
 
         Returns:
             The change, or None when the alias pointed there already.
 
         Raises:
             NotFound: when there is no such version.
+            Conflict: when somebody moved it away from ``expected``.
             UserError: when the alias cannot be one.
         """
         check_alias(alias)
         version = self.resolve(f"{kind}/{name}:{number}")
-        return self._store.move_alias(self._change(version.kind, version.name, alias, version.number))
+        return self._store.move_alias(
+            self._change(version.kind, version.name, alias, version.number), expected=expected
+        )
 
     def remove_alias(self, kind: str, name: str, alias: str) -> AliasChange:
         """Remove an alias; its history stays.

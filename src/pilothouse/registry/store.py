@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from pilothouse.core.errors import Conflict
 from pilothouse.core.storage.sql import Database, lock
 from pilothouse.registry.tables import alias_changes, aliases, edges, versions
 from pilothouse.registry.types import AliasChange, Edge, Reference, Version
@@ -87,19 +88,29 @@ class RegistryStore:
         with self._database.read() as connection:
             return dict(sorted((row.alias, row.number) for row in connection.execute(query)))
 
-    def move_alias(self, wanted: AliasChange) -> AliasChange | None:
+    def move_alias(self, wanted: AliasChange, *, expected: int | None = None) -> AliasChange | None:
         """Point an alias at ``wanted.number``, or remove it when that is None, and keep the change.
 
         Args:
             wanted: The change; its ``previous`` is not meant, the database knows it.
+            expected: Where it must point before; None for anywhere.
 
         Returns:
             The change with its real ``previous``, or None when nothing had to change.
+
+        Raises:
+            Conflict: when it points elsewhere than ``expected``.
         """
         this = sa.and_(_of_name(aliases, wanted.kind, wanted.name), aliases.c.alias == wanted.alias)
         with self._database.begin() as connection:
             lock(connection, f"registry {wanted.kind}/{wanted.name}")
             previous = connection.execute(sa.select(aliases.c.number).where(this)).scalar_one_or_none()
+            if expected is not None and previous != expected:
+                raise Conflict(
+                    f"{wanted.kind}/{wanted.name}@{wanted.alias} was moved meanwhile",
+                    expected=f"version {expected}; it is at {previous}",
+                    fix="look at what is there now and do it again",
+                )
             if previous == wanted.number:
                 return None
             connection.execute(aliases.delete().where(this))

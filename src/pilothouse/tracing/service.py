@@ -13,7 +13,8 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from pilothouse.core.clock import Clock
 from pilothouse.core.services import Services
-from pilothouse.tracing import provider, segments
+from pilothouse.core.storage import segments
+from pilothouse.tracing import provider
 from pilothouse.tracing.encoding import SpanEncoder
 from pilothouse.tracing.settings import TracingSettings
 from pilothouse.tracing.stores.duckdb import SpanStore

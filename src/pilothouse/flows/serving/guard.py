@@ -6,17 +6,16 @@ import base64
 import binascii
 import hmac
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from pilothouse.access.origins import HERE, is_foreign, is_named
 from pilothouse.flows.serving.answers import Problem
 from pilothouse.flows.serving.types import Site
 from pilothouse.models.secret import Secret
 
 OPEN: Final = frozenset({"/health"})
 _ASK = {"www-authenticate": 'Bearer realm="flow", Basic realm="flow", charset="UTF-8"'}
-_HERE = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
 class Guard:
@@ -28,7 +27,7 @@ class Guard:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._hosts = _HERE | {site.host} | {name.lower() for name in site.hosts}
+        self._hosts = HERE | {site.host} | {name.lower() for name in site.hosts}
 
     def check(self, path: str, headers: Headers) -> None:
         """Refuse what may not ask.
@@ -42,10 +41,10 @@ class Guard:
         if site.key is not None:
             if not _shows(headers.get("authorization", ""), site.key):
                 raise Problem(401, "this server wants its key: Authorization: Bearer <key>", headers=_ASK)
-        elif site.is_local and _name(headers.get("host", "")) not in self._hosts:
+        elif site.is_local and not is_named(headers.get("host", ""), self._hosts):
             raise Problem(403, f"'{headers.get('host')}' is no name of this server; allow it with --allow-host")
         origin = headers.get("origin")
-        if origin and not self.allows(origin) and urlsplit(origin).netloc != headers.get("host", ""):
+        if is_foreign(origin, headers.get("host", ""), site.origins):
             raise Problem(403, f"pages of {origin} may not call this server; allow them with --cors {origin}")
 
     def allows(self, origin: str) -> bool:
@@ -82,9 +81,3 @@ def _shows(header: str, key: Secret) -> bool:
     elif scheme.lower() != "bearer":
         return False
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), key.reveal().encode())
-
-
-def _name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()

@@ -15,7 +15,8 @@ has no word for it:
 | ``is_error`` of a tool's result | OpenAI's | the result itself says what failed |
 | thoughts without this vendor's signature | all | no vendor takes another's |
 | ``context_management``, ``diagnostics`` | OpenAI's | the context stays whole |
-| place of a ``system`` message inside a conversation | Anthropic's | all of them are told first |
+| place of a ``system`` message inside a conversation | Anthropic's, Google's, Amazon's | all of them are told first |
+| ``user``, ``metadata``, ``service_tier``, ``verbosity`` | Google's, Amazon's, Cohere's | tags and wishes |
 """
 
 from __future__ import annotations

@@ -29,18 +29,37 @@ class Subject(Struct, frozen=True, kw_only=True):
     call_id: str
 
 
+class Edit(Struct, frozen=True, kw_only=True):
+    """One change to one text.
+
+    Attributes:
+        start: Index of the first character that goes.
+        end: Index behind the last one.
+        text: What comes in its place.
+        kind: What was found there; counted in metrics, so a guard has few of them.
+    """
+
+    start: int
+    end: int
+    text: str
+    kind: str = "replaced"
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
     """What a guard says.
 
     Attributes:
         action: ``allow`` the texts, ``replace`` them, or ``block`` the call.
         texts: For ``replace``: as many as were looked at.
+        edits: For ``replace``, instead of ``texts``: for each text its changes, in order, without overlaps. A stream
+            can hand on more, sooner, of a text whose changes it knows one by one.
         reason: For ``block``: for the client, without quoting what was found.
         findings: What was found, kind to count.
     """
 
     action: Literal["allow", "replace", "block"] = "allow"
     texts: tuple[str, ...] = ()
+    edits: tuple[tuple[Edit, ...], ...] = ()
     reason: str = ""
     findings: dict[str, int] = {}
 
@@ -72,3 +91,20 @@ class GuardContext(Struct, frozen=True, kw_only=True):
     tenant: Tenant
     route: str
     call_id: str
+
+
+class GuardOutcome(Struct, frozen=True, kw_only=True):
+    """What a guard did in a call, for the ledger, the span and the metrics.
+
+    Attributes:
+        guard: Its name in the configuration.
+        stage: When it looked.
+        action: What came of it; ``error`` for no verdict where the configuration lets the call pass, ``failed`` where
+            it was refused for that.
+        findings: Kind to count; of few kinds.
+    """
+
+    guard: str
+    stage: Stage
+    action: Literal["allow", "replace", "block", "error", "failed"]
+    findings: dict[str, int] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -92,3 +92,27 @@ class Limiter(Protocol):
             cost: Nano-dollars; None where it is not known: then what was set aside is taken as spent.
         """
         ...
+
+
+class LimitState(Struct, frozen=True, kw_only=True):
+    """Where one count stands.
+
+    Attributes:
+        rule: The rule's name.
+        resource: What is counted.
+        value: Whose count; empty where all that the rule matches count together.
+        used: Calls, tokens or nano-dollars.
+        held: Set aside for calls in flight.
+        limit: The most that both may be.
+        ends_ns: When the calendar window ends; None for rolling windows, calls at once, and no end.
+        enforced: Whether the rule refuses.
+    """
+
+    rule: str
+    resource: Literal["requests", "tokens", "dollars", "concurrency"]
+    value: str
+    used: int
+    held: int
+    limit: int
+    ends_ns: int | None = None
+    enforced: bool = True

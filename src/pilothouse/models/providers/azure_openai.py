@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from pilothouse.models.client import ProviderContext
 from pilothouse.models.providers.dialect import DialectClient, Endpoint
+from pilothouse.models.providers.elsewhere import through_gateway
 from pilothouse.models.providers.openai import adapt, bearer, transport
 from pilothouse.models.secret import Secret
 from pilothouse.models.types import Connection
@@ -17,6 +18,8 @@ _STREAM_USAGE_SINCE: Final = "2024-09-01"
 
 def build(connection: Connection, context: ProviderContext) -> DialectClient:
     """Return the client of a connection; a request's model is the name of a deployment."""
+    if connection.get("auth_mode") == "entra":
+        raise through_gateway(connection)
     base = connection.get("api_base").rstrip("/")
     version = connection.get("api_version")
     key: dict[str, Secret | str] = (

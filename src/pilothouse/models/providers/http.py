@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, cast
+from datetime import timedelta
+from typing import Final, cast
 
-import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, ConnectError, PyreqwestError
 from pyreqwest.request import StreamRequest
@@ -18,17 +15,15 @@ from pyreqwest.response import Response
 
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import ConnectionFault, ModelError
+from pilothouse.models.providers import answers
 from pilothouse.models.providers.sse import EventParser, EventTooLong
-from pilothouse.models.secret import MASK, Secret, redact
+from pilothouse.models.secret import Secret
 from pilothouse.models.settings import Timeouts
 
 _RETRYABLE: Final = frozenset({408, 409, 425, 429})
 _NOT_RETRYABLE_5XX: Final = frozenset({501, 505})
-_SPENT: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _REQUEST_IDS: Final = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id", "cf-ray")
-_SHOWN: Final = 400
 _READ: Final = 1 << 16
-_LOOKED_AT: Final = 8192
 _FIXES: Final = {
     400: "see what the provider says about the request",
     401: "check the key of the connection: pilothouse connection show NAME",
@@ -37,8 +32,6 @@ _FIXES: Final = {
     413: "send less text",
     429: "send fewer calls at once (models.concurrency.ceiling) or ask the provider for a higher limit",
 }
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_USER_INFO = re.compile(r"(\b\w{1,16}://)[^/@\s]+@")
 
 
 class HttpTransport:
@@ -97,9 +90,7 @@ class HttpTransport:
 
     def clean(self, text: str) -> str:
         """Return ``text`` short, on one line and without secrets."""
-        text = _USER_INFO.sub(rf"\1{MASK}@", redact(text[:_LOOKED_AT], self._secrets))
-        text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        return answers.clean(text, self._secrets)
 
     async def aclose(self) -> None:
         """Close the pool; the next call opens a new one."""
@@ -167,7 +158,7 @@ class HttpTransport:
             hint: The value of `x-should-retry`, by which OpenAI overrides the status.
         """
         given = headers or {}
-        message, code = _describe(body)
+        message, code = answers.describe(body)
         identity = next((given[name] for name in _REQUEST_IDS if given.get(name)), "")
         retryable = status in _RETRYABLE or (500 <= status < 600 and status not in _NOT_RETRYABLE_5XX)
         if hint in {"true", "false"}:
@@ -176,8 +167,8 @@ class HttpTransport:
         return ModelError(
             f"HTTP {status}: {self.clean(message) or 'no reason given'}{suffix}",
             status=status,
-            retryable=retryable and code not in _SPENT,
-            retry_after=_retry_after(given, self._clock.now()),
+            retryable=retryable and code not in answers.SPENT,
+            retry_after=answers.retry_after(given, self._clock.now()),
             where=self._where,
             fix=_FIXES.get(status),
         )
@@ -217,37 +208,3 @@ def _causes(error: BaseException) -> str:
     details = cast("dict[str, list[dict[str, str]] | None]", getattr(error, "details", None) or {})
     causes = details.get("causes")
     return causes[-1]["message"] if causes else str(error)
-
-
-def _describe(body: bytes) -> tuple[str, str]:
-    """Return the provider's words and its error code, from JSON, HTML or plain text."""
-    try:
-        data: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body[:_LOOKED_AT].decode("utf-8", errors="replace")
-        title = _TITLE.search(text)
-        return (f"a web page, not an answer: {title[1]}" if title else text), ""
-    if isinstance(data, list):
-        data = next(iter(cast("list[Any]", data)), None)
-    if not isinstance(data, dict):
-        return str(data or ""), ""
-    mapping = cast("dict[str, Any]", data)
-    inner: Any = mapping.get("error") or mapping
-    if not isinstance(inner, dict):
-        return str(inner), ""
-    fields = cast("dict[str, Any]", inner)
-    words = fields.get("message") or fields.get("detail") or fields.get("error_description") or fields
-    return str(words), str(fields.get("code") or fields.get("type") or "")
-
-
-def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the seconds a provider asks to wait: `Retry-After` in seconds or as a date, or Azure's milliseconds."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "").strip()
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            return float(text) * scale
-    try:
-        moment = parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return max((moment - now).total_seconds(), 0.0) if moment.tzinfo is not None else None

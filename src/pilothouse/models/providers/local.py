@@ -14,10 +14,13 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec.structs import replace
 
+from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConnectionFault, ModelError
+from pilothouse.core.packages import user_cache
 from pilothouse.models.client import ProviderContext, StreamCollector
 from pilothouse.models.local_models import DEFAULT, model_file
 from pilothouse.models.providers import wire
+from pilothouse.models.providers.encoder import OFFLINE, Encoder
 from pilothouse.models.providers.llama import SHARED, Engine, EngineOptions, Operation, default_threads
 from pilothouse.models.types import (
     ChatChunk,
@@ -27,6 +30,7 @@ from pilothouse.models.types import (
     Connection,
     EmbeddingRequest,
     EmbeddingResponse,
+    Usage,
 )
 
 _TOO_LONG: Final = "exceed_context_size_error"
@@ -51,6 +55,7 @@ class LocalClient:
         self._threads = _whole(connection, "threads", settings.threads or default_threads())
         self._engines: dict[EngineOptions, Engine] = {}
         self._loading = threading.Lock()
+        self._encoder: Encoder | None = None
 
     @property
     def provider(self) -> str:
@@ -80,8 +85,10 @@ class LocalClient:
             await chunks.aclose()
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
-        """Turn texts into vectors; only models made for that do."""
+        """Turn texts into vectors; only models made for that do: `minilm` of the extra `similarity`, or a GGUF file."""
         name = request.model or self._default
+        if name == OFFLINE:
+            return await asyncio.to_thread(self._encode, request)
         engine = await self._engine(name, embedding=True)
         payload = msgspec.json.encode(wire.embedding_body(request))
         loop = asyncio.get_running_loop()
@@ -95,7 +102,10 @@ class LocalClient:
 
     def check(self, model: str) -> None:
         """Refuse a model that is not pulled, or a file that is none."""
-        model_file(model or self._default, self._context.root, self._context.cache)
+        if (model or self._default) == OFFLINE:
+            self._open_encoder()
+        else:
+            model_file(model or self._default, self._context.root, self._context.cache)
 
     def close(self) -> None:
         """Free the models, unless another client of this process uses them."""
@@ -103,6 +113,23 @@ class LocalClient:
             for options in self._engines:
                 SHARED.release(options)
             self._engines.clear()
+            self._encoder = None
+
+    def _encode(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """Return vectors by the encoder, which is no model of texts and needs none of their memory."""
+        if request.dimensions is not None:
+            raise self._error("the encoder's vectors have one length: leave 'dimensions' out", OFFLINE)
+        encoder = self._open_encoder()
+        tokens = sum(len(encoder.ids(text)) for text in request.inputs)
+        vectors = tuple(tuple(map(float, encoder.whole(text))) for text in request.inputs)
+        return EmbeddingResponse(model=OFFLINE, vectors=vectors, usage=Usage(input_tokens=tokens))
+
+    def _open_encoder(self) -> Encoder:
+        with self._loading:
+            if self._encoder is None:
+                cache = user_cache(Environment.load(self._context.root))
+                self._encoder = Encoder.offline(cache, download=False)
+            return self._encoder
 
     async def _collect(self, operation: Operation, model: str, body: dict[str, Any]) -> ChatResponse:
         # Always streamed: only between two pieces can a call be given up.

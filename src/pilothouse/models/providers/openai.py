@@ -32,6 +32,15 @@ PROVIDERS: Final = {
 
 COMPATIBLE: Final = "openai_compatible"
 
+_COMPATIBLE: Final = {
+    "mistral": ("mistral_ai", "/v1"),
+    "ollama": ("ollama", "/v1"),
+    "vllm": ("vllm", "/v1"),
+    "cohere": ("cohere", "/compatibility/v1"),
+    "gemini": ("gcp.gemini", "/openai"),
+}
+"""Type of connection to OpenTelemetry's name and what the address ends with."""
+
 _REASONING = re.compile(r"(o\d|gpt-5)")
 
 
@@ -44,7 +53,7 @@ def build(connection: Connection, context: ProviderContext) -> DialectClient:
     for field, header in (("organization", "openai-organization"), ("project", "openai-project")):
         if connection.get(field):
             headers[header] = connection.get(field)
-    provider = _provider(base)
+    provider = provider_of(base)
     endpoint = Endpoint(
         provider=provider,
         address=lambda operation, model: f"{base}/{operation}",
@@ -54,11 +63,28 @@ def build(connection: Connection, context: ProviderContext) -> DialectClient:
     return DialectClient(endpoint, transport(connection, context), connection.name)
 
 
-def _provider(base: str) -> str:
+def provider_of(base: str) -> str:
+    """Return who answers at an address, by OpenTelemetry's name."""
     try:
         return PROVIDERS.get(urlsplit(base).hostname or "", COMPATIBLE)
     except ValueError:  # no address at all: the first call says so
         return COMPATIBLE
+
+
+def build_compatible(connection: Connection, context: ProviderContext) -> DialectClient:
+    """Return the client of a connection of type `mistral`, `ollama`, `vllm`, `cohere` or `gemini`.
+
+    All of them offer OpenAI's dialect, the last two below an address of its own.
+    """
+    base = connection.get("base_url", TYPES[connection.type].fields["base_url"].default).rstrip("/")
+    provider, suffix = _COMPATIBLE[connection.type]
+    base = base if base.endswith(suffix) else f"{base}{suffix}"
+    endpoint = Endpoint(
+        provider=provider,
+        address=lambda operation, model: f"{base}/{operation}",
+        headers={"authorization": bearer(connection)} if connection.get("api_key") else {},
+    )
+    return DialectClient(endpoint, transport(connection, context), connection.name)
 
 
 def build_serverless(connection: Connection, context: ProviderContext) -> DialectClient:

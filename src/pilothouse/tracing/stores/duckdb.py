@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pilothouse.tracing import segments
+from pilothouse.core.storage import segments
+from pilothouse.core.storage.owner import OwnerLock
 from pilothouse.tracing.stores import ingest, listing, queries, sealing
-from pilothouse.tracing.stores.owner import OwnerLock
 from pilothouse.tracing.stores.schema import connect, engine_faults, one, refresh_views
 from pilothouse.tracing.types import (
     Cursor,

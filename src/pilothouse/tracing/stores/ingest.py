@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from pilothouse.core.storage import segments
 from pilothouse.core.storage.files import write_atomic
-from pilothouse.tracing import segments
 from pilothouse.tracing.normaliser import column_sql
 from pilothouse.tracing.stores.schema import BASE, CANONICAL, PAYLOAD, names, one, transaction
 from pilothouse.tracing.stores.staging import Batch, RejectedLine, batches, staged_lines

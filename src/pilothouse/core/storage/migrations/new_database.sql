@@ -1,4 +1,4 @@
--- schema 0005
+-- schema 0007
 CREATE TABLE registry_versions (
     kind VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
@@ -126,6 +126,65 @@ CREATE TABLE review_labels (
     CONSTRAINT fk_review_labels_queue_place_review_items FOREIGN KEY(queue, place) REFERENCES review_items (queue, place) ON DELETE CASCADE
 );
 
+CREATE TABLE gateway_feedback (
+    experiment VARCHAR NOT NULL,
+    edition VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    call_id VARCHAR NOT NULL,
+    arm VARCHAR NOT NULL,
+    value FLOAT NOT NULL,
+    success INTEGER NOT NULL,
+    recorded_at DATETIME NOT NULL,
+    CONSTRAINT pk_gateway_feedback PRIMARY KEY (experiment, edition, metric, call_id)
+);
+
+CREATE TABLE access_keys (
+    id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    organisation VARCHAR NOT NULL,
+    team VARCHAR NOT NULL,
+    user VARCHAR NOT NULL,
+    use_case VARCHAR NOT NULL,
+    role VARCHAR NOT NULL,
+    models TEXT NOT NULL,
+    operations TEXT NOT NULL,
+    expires_at DATETIME,
+    created_at DATETIME NOT NULL,
+    created_by VARCHAR NOT NULL,
+    revoked_at DATETIME,
+    last_used DATE,
+    revision BIGINT NOT NULL,
+    CONSTRAINT pk_access_keys PRIMARY KEY (id),
+    CONSTRAINT uq_access_keys_name UNIQUE (name)
+);
+
+CREATE TABLE access_secrets (
+    digest VARCHAR NOT NULL,
+    "key" VARCHAR NOT NULL,
+    prefix VARCHAR NOT NULL,
+    created_at DATETIME NOT NULL,
+    created_by VARCHAR NOT NULL,
+    expires_at DATETIME,
+    number INTEGER NOT NULL,
+    CONSTRAINT pk_access_secrets PRIMARY KEY (digest),
+    CONSTRAINT uq_access_secrets_key_number UNIQUE ("key", number),
+    CONSTRAINT fk_access_secrets_key_access_keys FOREIGN KEY("key") REFERENCES access_keys (id)
+);
+
+CREATE TABLE access_audit (
+    number BIGINT NOT NULL,
+    at DATETIME NOT NULL,
+    actor VARCHAR NOT NULL,
+    actor_kind VARCHAR NOT NULL,
+    action VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    "before" TEXT,
+    "after" TEXT,
+    previous VARCHAR NOT NULL,
+    hash VARCHAR NOT NULL,
+    CONSTRAINT pk_access_audit PRIMARY KEY (number)
+);
+
 CREATE INDEX ix_registry_alias_changes_kind_name ON registry_alias_changes (kind, name);
 
 CREATE INDEX ix_registry_edges_target ON registry_edges (target);
@@ -137,3 +196,7 @@ CREATE INDEX ix_experiments_updated_at ON experiments (updated_at);
 CREATE INDEX ix_experiment_runs_arm ON experiment_runs (arm);
 
 CREATE INDEX ix_runs_experiment ON runs (experiment);
+
+CREATE INDEX ix_access_keys_revision ON access_keys (revision);
+
+CREATE INDEX ix_access_audit_target ON access_audit (target);

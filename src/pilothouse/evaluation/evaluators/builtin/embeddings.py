@@ -18,12 +18,13 @@ from pilothouse.core.errors import ConfigError, ModelError
 from pilothouse.core.structs import convert
 from pilothouse.evaluation.evaluators.builtin.arguments import answer_text, references_of
 from pilothouse.evaluation.evaluators.calls import CallableEvaluator
-from pilothouse.evaluation.metrics.similarity.encoder import MOST_TOKENS, OFFLINE, Encoder, open_encoder
+from pilothouse.evaluation.metrics.similarity.encoder import Encoder, open_encoder
 from pilothouse.evaluation.metrics.similarity.matching import unit
 from pilothouse.evaluation.metrics.similarity.measured import BLIND
 from pilothouse.evaluation.types import EvaluatorSpec, Metric, Score
 from pilothouse.flows.nodes.work import ModelLookup
 from pilothouse.models.client import ModelClient
+from pilothouse.models.providers.encoder import MOST_TOKENS, OFFLINE
 from pilothouse.models.types import EmbeddingRequest
 
 _MOST_AT_ONCE = 64

@@ -15,10 +15,11 @@ from msgspec.structs import asdict
 from pilothouse.core.canonical import digest
 from pilothouse.core.errors import ConfigError
 from pilothouse.evaluation.evaluators.builtin.arguments import answer_text, references_of
-from pilothouse.evaluation.metrics.similarity.encoder import MOST_TOKENS, OFFLINE, open_encoder
+from pilothouse.evaluation.metrics.similarity.encoder import open_encoder
 from pilothouse.evaluation.metrics.similarity.matching import Match, Weights, match
 from pilothouse.evaluation.metrics.similarity.measured import BASELINE, BLIND
 from pilothouse.evaluation.types import Metric, Score
+from pilothouse.models.providers.encoder import MOST_TOKENS, OFFLINE
 
 
 class TokenSimilarity:

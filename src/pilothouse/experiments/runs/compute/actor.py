@@ -18,6 +18,8 @@ from typing import Any
 
 from pilothouse.core.errors import PilothouseError
 from pilothouse.core.storage.files import read_log
+from pilothouse.core.storage.segments import FOLDER as SEGMENTS
+from pilothouse.core.storage.segments import list_segments
 from pilothouse.core.version import VERSION
 from pilothouse.experiments.runs.compute.shipment import Shipment, unpack
 from pilothouse.experiments.runs.compute.types import Answers, Collate, Deliver, Hello
@@ -39,8 +41,6 @@ from pilothouse.experiments.runs.isolation.types import (
     encode_report,
 )
 from pilothouse.experiments.runs.journal import Recorded
-from pilothouse.tracing.segments import FOLDER as SEGMENTS
-from pilothouse.tracing.segments import list_segments
 from pilothouse.tracing.service import FOLDER as TELEMETRY
 
 #: What the error of a row that took too long says besides.

@@ -12,6 +12,8 @@ from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.services import Services
 from pilothouse.core.storage.files import AppendLog
+from pilothouse.core.storage.segments import FOLDER as SEGMENTS
+from pilothouse.core.storage.segments import new_segment
 from pilothouse.experiments.runs.cache import RunNodeCache
 from pilothouse.experiments.runs.compute.link import RayLink
 from pilothouse.experiments.runs.compute.pool import RayOptions, RayPool
@@ -27,8 +29,6 @@ from pilothouse.experiments.runs.isolation.types import Opening
 from pilothouse.experiments.runs.settings import RunSettings
 from pilothouse.experiments.runs.types import Isolation, Run, RunSpec
 from pilothouse.flows.runner import FlowRunner
-from pilothouse.tracing.segments import FOLDER as SEGMENTS
-from pilothouse.tracing.segments import new_segment
 from pilothouse.tracing.service import FOLDER as TELEMETRY
 
 _METHOD = "PF_BATCH_METHOD"

@@ -1,4 +1,4 @@
-"""Segments: the append-only files that processes write spans to, each file with one writer.
+"""Segments: the append-only files that processes write what they record to, each file with one writer.
 
 A writer holds a lock on its segment (`AppendLog` takes it) until it closes the file or dies, so whoever reads can tell
 a finished segment from a growing one, after ``kill -9`` too. Names sort by time.

@@ -1,4 +1,4 @@
-"""The owner of the span store: one process at a time, because its engine allows no second one, not even to read."""
+"""The owner of a store whose engine allows one process at a time, not even a second one to read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pilothouse.core.errors import Conflict
 from pilothouse.core.storage.faults import disk_fault
-from pilothouse.tracing.hooks import weakly
+from pilothouse.core.storage.hooks import weakly
 
 _PAUSE = 0.05
 
@@ -20,19 +20,21 @@ class OwnerLock:
     Args:
         path: The lock file; it holds the owner's process id.
         wait: Seconds to wait for another owner to finish.
+        what: How messages call the store.
 
     Raises:
         Conflict: when another process still holds it, naming that process.
         StorageError: when the lock file cannot be opened.
     """
 
-    def __init__(self, path: Path, wait: float) -> None:
+    def __init__(self, path: Path, wait: float, *, what: str = "the span store") -> None:
         self._path = path
+        self._what = what
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise disk_fault(error, path, "open the lock of the span store") from error
+            raise disk_fault(error, path, f"open the lock of {what}") from error
         try:
             self._acquire(wait)
         except BaseException:
@@ -64,7 +66,7 @@ class OwnerLock:
         holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
         who = "this process" if holder == str(os.getpid()) else f"process {holder}"
         return Conflict(
-            f"the span store is held by {who}",
+            f"{self._what} is held by {who}",
             where=str(self._path),
-            fix="wait until it has finished, or stop it; spans are recorded meanwhile all the same",
+            fix="wait until it has finished, or stop it; recording goes on meanwhile all the same",
         )

@@ -1,0 +1,1 @@
+"""The log of who changed what: each row seals the one before it."""

@@ -1,0 +1,1 @@
+"""Virtual keys: made, rotated, revoked, and recognised without a question to the database."""

@@ -1,0 +1,277 @@
+"""Puts the gateway of a project together, and keeps it in step with its configuration and its keys."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+
+from pilothouse.access.keys.ring import KeyRing
+from pilothouse.access.keys.service import KeyService
+from pilothouse.access.keys.watcher import KeyWatcher
+from pilothouse.core.errors import ConfigError, PilothouseError
+from pilothouse.core.services import Services
+from pilothouse.gateway.cache.exact import ExactCache
+from pilothouse.gateway.cache.semantic import SemanticCache, embedder
+from pilothouse.gateway.capture.writer import CaptureWriter
+from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.config.service import ConfigService
+from pilothouse.gateway.config.types import ActiveConfig, RouteTable
+from pilothouse.gateway.config.watcher import ConfigWatcher
+from pilothouse.gateway.guards.pipeline import GuardPipeline
+from pilothouse.gateway.ledger.writer import LedgerWriter
+from pilothouse.gateway.limiting import AnyLimiter, Limiting
+from pilothouse.gateway.plane.app import Plane
+from pilothouse.gateway.plane.metrics import Metrics
+from pilothouse.gateway.plane.serve import Parts
+from pilothouse.gateway.plane.settlement import Settlement
+from pilothouse.gateway.plane.shadows import Shadows
+from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
+from pilothouse.gateway.providers.interface import Provider
+from pilothouse.gateway.providers.registry import IN_PROCESS, build_provider
+from pilothouse.gateway.routing.feedback.service import FeedbackService
+from pilothouse.gateway.routing.feedback.tuner import BanditTuner
+from pilothouse.gateway.routing.health import HealthBoard
+from pilothouse.gateway.routing.router import Router
+from pilothouse.gateway.routing.types import Deployment
+from pilothouse.gateway.settings import GatewaySettings, TrafficExperiment
+from pilothouse.gateway.upstream.http import HttpTransport
+from pilothouse.gateway.upstream.in_process import SCHEME, InProcessProvider, InProcessTransport
+from pilothouse.gateway.upstream.ways import Ways
+from pilothouse.models.rates.card import RateCard
+from pilothouse.models.service import ModelService
+from pilothouse.safety.detection import redact
+from pilothouse.tracing.service import TracingService
+
+
+class Ready:
+    """What one configuration became: all but the keys."""
+
+    def __init__(self, config: ActiveConfig, table: RouteTable) -> None:
+        self.config = config
+        self.table = table
+        self.guards: dict[str, GuardPipeline] = {}
+        self.caches: dict[str, RouteCaches] = {}
+
+
+class Gateway:
+    """The gateway of one process. Make it inside the event loop it serves in.
+
+    Args:
+        services: The project.
+        host: The address it listens on: an open gateway serves the loopback alone.
+
+    Attributes:
+        plane: The application.
+        metrics: What is counted.
+        ledger: Where rows go.
+        faults: What is wrong now, by what it concerns; readiness shows it.
+    """
+
+    def __init__(self, services: Services, host: str) -> None:
+        self._services = services
+        self._host = host
+        self._models = services.get(ModelService)
+        self._config = services.get(ConfigService)
+        self._keys = services.get(KeyService)
+        self.rates = services.get(RateCard)
+        self.ledger = services.get(LedgerWriter)
+        self.metrics = Metrics()
+        self.router = Router(HealthBoard(), price=self._price)
+        self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
+        self.faults: dict[str, str] = {}
+        self._ready = self._prepare(self._config.start())
+        self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
+        self._config_watcher = ConfigWatcher(
+            self._config, self._ready.config.version.number, self._config_changed, self._config_broken
+        )
+        self._transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(self._models.provider)})
+        settlement = Settlement(self.rates, self.ledger, services.get(TracingService).tracer, self.metrics)
+        self._shadows = Shadows(self.router, self._transport, settlement)
+        self._capture = self._capturing(self._ready.config.settings)
+        parts = Parts(
+            router=self.router,
+            transport=self._transport,
+            rates=self.rates,
+            settlement=settlement,
+            ledger=self.ledger,
+            metrics=self.metrics,
+            shadows=self._shadows,
+            capture=self._capture,
+        )
+        self._ring = self._key_watcher.ring
+        self._limiter: AnyLimiter | None = self._limiting.limiter(self._ready.config.settings)
+        self._tuner = BanditTuner(services.get(FeedbackService), self._experiments, self._weigh, self._config_broken)
+        self.plane = Plane(parts, self._snapshot())
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def settings(self) -> GatewaySettings:
+        """The settings in force."""
+        return self._ready.config.settings
+
+    @property
+    def table(self) -> RouteTable:
+        """The routes in force."""
+        return self._ready.table
+
+    @property
+    def config(self) -> ActiveConfig:
+        """The configuration in force."""
+        return self._ready.config
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether calls are taken: rows can be written, limits can be kept, and the end has not begun."""
+        return not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
+
+    async def open(self) -> None:
+        """Begin to follow changes; return when calls can be taken."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.run_in_executor(None, self.rates.warm)
+        self._key_watcher.start()
+        self._config_watcher.start()
+        self._tuner.start()
+        await self._limiting.join()
+
+    def reload(self) -> None:
+        """Take in `pilothouse.yaml` anew; a file that must not be leaves everything as it is, and says why."""
+        loop = self._loop
+        if loop is not None:
+            loop.run_in_executor(None, self._reload)
+
+    async def aclose(self) -> None:
+        """Write what is left and close what is open."""
+        self._config_watcher.close()
+        self._key_watcher.close()
+        self._tuner.close()
+        await self._shadows.aclose()
+        await self._limiting.aclose()
+        await self._transport.aclose()
+        await self._models.aclose()
+        self.ledger.close()
+        if self._capture is not None:
+            self._capture.close()
+
+    def _reload(self) -> None:
+        try:
+            own = type(self._services.settings).load(self._services.root, self._services.settings.environment)
+            self._config.reading(own.section(GatewaySettings)).start()
+            self._config_watcher.look()
+        except PilothouseError as error:
+            self._config_broken(error)
+
+    def _prepare(self, config: ActiveConfig) -> Ready:
+        """Compile a configuration wholly; runs beside the event loop.
+
+        Raises:
+            ConfigError: when it cannot be used.
+        """
+        settings = config.settings
+        ready = Ready(config, compile_routes(settings, self._provider, self._models.connections()))
+        for route in ready.table.routes.values():
+            guards = GuardPipeline.compile(route.settings.guards, settings.guards)
+            if guards is not None:
+                ready.guards[route.name] = guards
+            if route.name not in ready.caches and (route.settings.cache or route.settings.semantic_cache):
+                ready.caches[route.name] = self._caches(route.name, settings)
+        self._limiting.prepare(settings)
+        return ready
+
+    def _caches(self, name: str, settings: GatewaySettings) -> RouteCaches:
+        route = settings.routes[name]
+        exact = ExactCache(name, route, dict(settings.guards), settings.redis) if route.cache else None
+        semantic = None
+        if route.semantic_cache is not None:
+            embed = embedder(self._models.client(route.semantic_cache.connection), route.semantic_cache.model)
+            semantic = SemanticCache(name, route, dict(settings.guards), embed)
+        return RouteCaches(exact=exact, semantic=semantic)
+
+    def _capturing(self, settings: GatewaySettings) -> CaptureWriter | None:
+        if settings.capture.mode == "off":
+            return None
+        return CaptureWriter(self._services.state / "capture", settings.capture, lambda text: redact(text)[0])
+
+    def _provider(self, name: str) -> Provider:
+        connection = self._models.connection(name)
+        if connection.type in IN_PROCESS:
+            return InProcessProvider(name, self._models.provider(name))
+        return build_provider(connection, self._models.context)
+
+    def _price(self, deployment: Deployment) -> int | None:
+        """Return what a call of a common size would cost: a thousand tokens read, five hundred written."""
+        rate = self.rates.rate(deployment.provider.name, deployment.model, time.time_ns())
+        return rate.bound(1000, 500) if rate is not None else None
+
+    def _experiments(self) -> list[TrafficExperiment]:
+        routes = self._ready.config.settings.routes.values()
+        return [route.experiment for route in routes if route.experiment is not None]
+
+    def _weigh(self, weights: Mapping[str, Mapping[str, float]]) -> None:
+        self._on_loop(lambda: self.router.set_weights(weights))
+
+    def _snapshot(self) -> Snapshot:
+        ready, settings = self._ready, self._ready.config.settings
+        return Snapshot(
+            version=str(ready.config.version.number),
+            settings=settings,
+            routes=ready.table.routes,
+            open_routes=ready.table.open_routes,
+            keys=None if self._is_open(settings, self._ring) else self._ring,
+            limiter=self._limiter,
+            guards=ready.guards,
+            caches=ready.caches,
+        )
+
+    def _is_open(self, settings: GatewaySettings, ring: KeyRing) -> bool:
+        local = is_loopback(self._host)
+        if settings.access == "open":
+            if not local:
+                raise ConfigError(
+                    f"an open gateway may listen on this machine alone, not on {self._host}",
+                    fix="set gateway.access to keys, and make one: pilothouse gateway key create NAME",
+                )
+            return True
+        return settings.access == "auto" and local and len(ring) == 0
+
+    def _keys_changed(self, ring: KeyRing) -> None:
+        self._on_loop(lambda: self._take(ring=ring))
+
+    def _config_changed(self, config: ActiveConfig) -> None:
+        ready = self._prepare(config)
+        self.faults.pop("configuration", None)
+        self._on_loop(lambda: self._take(ready=ready))
+
+    def _take(self, *, ready: Ready | None = None, ring: KeyRing | None = None) -> None:
+        if ready is not None:
+            self._ready = ready
+            self._limiter = self._limiting.limiter(ready.config.settings)
+        self._ring = ring or self._ring
+        self.plane.snapshot = self._snapshot()
+
+    def _config_broken(self, error: PilothouseError) -> None:
+        self.faults["configuration"] = str(error)
+        sys.stderr.write(f"the configuration stays as it was: {error}\n")
+
+    def _keys_fault(self, fault: PilothouseError | None) -> None:
+        if fault is None:
+            self.faults.pop("keys", None)
+        else:
+            self.faults["keys"] = str(fault)
+            sys.stderr.write(f"keys cannot be read, the last ones stay in force: {fault}\n")
+
+    def _on_loop(self, action: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(action)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Requests and answers, recorded by policy and read back."""

@@ -1,0 +1,1 @@
+"""The gateway's configuration: checked, compiled into routes, versioned, changed while it serves."""

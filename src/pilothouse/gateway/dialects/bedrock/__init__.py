@@ -1,0 +1,1 @@
+"""Amazon's form of a conversation, `Converse`: spoken to upstreams."""

@@ -1,0 +1,1 @@
+"""Google's form of a conversation, `generateContent`: spoken to upstreams."""

@@ -1,0 +1,40 @@
+"""The codec of `gemini.generate`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pilothouse.gateway.dialects.gemini import answers, requests
+from pilothouse.gateway.dialects.interface import StreamReader
+from pilothouse.gateway.dialects.upstream_only import UpstreamCodec
+from pilothouse.gateway.types import Wire
+from pilothouse.models.types import ChatRequest, ChatResponse
+
+
+class GeminiCodec(UpstreamCodec):
+    """Google's `generateContent`, at the Gemini API and at Vertex AI."""
+
+    wire: Wire = "gemini.generate"
+
+    def encode_request(self, request: ChatRequest, *, model: str, stream: bool) -> bytes:
+        """Write a request; model and stream stand in the address.
+
+        Raises:
+            ValueError: for what this form cannot say.
+        """
+        return requests.encode_request(request, model)
+
+    def decode_response(self, body: bytes) -> ChatResponse:
+        """Read a whole answer.
+
+        Raises:
+            ValueError: for what is none.
+        """
+        return answers.decode_response(body)
+
+    def reader(self) -> StreamReader:
+        """Return what reads one stream."""
+        return answers.GeminiReader()
+
+
+GEMINI: Final = GeminiCodec()

@@ -1,0 +1,357 @@
+"""Attempts: a call is offered to one deployment after another until one begins to answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from msgspec import Struct
+
+from pilothouse.core.errors import PilothouseError
+from pilothouse.gateway.dialects.codecs import codec
+from pilothouse.gateway.dialects.interface import Splice
+from pilothouse.gateway.plane.bodies import CHAT_FORMS, spliced
+from pilothouse.gateway.plane.call import Call, is_metered, may_continue
+from pilothouse.gateway.plane.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
+from pilothouse.gateway.refusals import STATUSES, Refusal
+from pilothouse.gateway.routing.types import Itinerary, Step
+from pilothouse.gateway.types import Attempt, Failure, Wire
+from pilothouse.gateway.upstream.types import Answer, Transport, UpstreamFault
+
+_LONGEST_REFUSAL: Final = 65_536
+_CODES: Final[dict[Failure, str]] = {
+    "timeout": "upstream_timeout",
+    "stream_idle": "upstream_timeout",
+    "cut": "upstream_cut",
+    "malformed": "upstream_malformed",
+}
+_CLIENTS_OWN: Final[frozenset[Failure]] = frozenset({"request", "context_length", "content_filter", "rate_limit"})
+
+
+def code_of(failure: Failure) -> str:
+    """Return the stable code of an upstream's failure."""
+    return _CODES.get(failure, "upstream_error")
+
+
+class AttemptFailed(Exception):
+    """A deployment did not serve the call.
+
+    Attributes:
+        failure: Its class.
+        message: The upstream's words or ours, without secrets.
+        status: The upstream's HTTP status; 0 where none came.
+        retry_after: Seconds, where it said so.
+        retryable: Whether the same deployment may be asked again.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        message: str,
+        *,
+        status: int = 0,
+        retry_after: float | None = None,
+        retryable: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.failure: Failure = failure
+        self.message = message
+        self.status = status
+        self.retry_after = retry_after
+        self.retryable = retryable
+
+
+class Opened(Struct, kw_only=True):
+    """An answer that has begun.
+
+    Attributes:
+        step: Who gives it.
+        wire: The upstream's form.
+        answer: Where the rest of it comes from; closed already where ``body`` holds the whole.
+        content_type: Of what the client gets.
+        body: The whole answer in the client's form; None for a stream.
+        relay: For a stream: what the bytes go through.
+        first: For a stream: what the first bytes became.
+    """
+
+    step: Step
+    wire: Wire
+    answer: Answer
+    content_type: str
+    body: bytes | None = None
+    relay: Relay | None = None
+    first: bytes = b""
+
+
+class Attempts:
+    """Offers one call to deployments.
+
+    Args:
+        call: The call.
+        itinerary: Who is asked, and who next.
+        transport: The way to them.
+    """
+
+    def __init__(self, call: Call, itinerary: Itinerary, transport: Transport) -> None:
+        self._call = call
+        self._itinerary = itinerary
+        self._transport = transport
+        self._last: AttemptFailed | None = None
+        self._resume: TranslatingRelay | None = None
+
+    async def open(self, *, resume: TranslatingRelay | None = None) -> Opened:
+        """Return the first answer that begins.
+
+        Args:
+            resume: Of a stream that broke off: what its rest goes through.
+
+        Raises:
+            Refusal: when nobody is left to ask.
+        """
+        self._resume = resume
+        while (step := self._itinerary.next()) is not None:
+            if step.wait:
+                self._call.waited += await _pause(step.wait)
+            try:
+                if step.hedge_after is not None:
+                    return await self._hedged(step)
+                return await self._try(step)
+            except AttemptFailed as failed:
+                self._last = failed
+        raise self._given_up()
+
+    def failed(self, step: Step, failed: AttemptFailed) -> None:
+        """Tell routing and the trace of an attempt that failed."""
+        self._itinerary.failed(step, failed.failure, retry_after=failed.retry_after, retryable=failed.retryable)
+        self._last = failed
+
+    def _given_up(self) -> Refusal:
+        last = self._last
+        if last is None:
+            return Refusal("no_deployment", "no deployment can take this call now; try again later", retry_after=1.0)
+        if last.failure in _CLIENTS_OWN and 400 <= last.status < 500:
+            return Refusal("upstream_rejected", last.message, status=last.status, retry_after=last.retry_after)
+        if last.failure == "request":
+            return Refusal("invalid_request", last.message)
+        if last.failure == "rate_limit":
+            return Refusal("overloaded", last.message, retry_after=last.retry_after)
+        code = code_of(last.failure)
+        return Refusal(code, last.message, status=STATUSES[code], retry_after=last.retry_after)
+
+    async def _hedged(self, step: Step) -> Opened:
+        """Race an attempt against a second one that starts when no byte has come after a while."""
+        running = {asyncio.ensure_future(self._try(step))}
+        wait: float | None = step.hedge_after
+        winner: Opened | None = None
+        try:
+            while running and winner is None:
+                done, running = await asyncio.wait(running, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    winner = await self._winner(task, winner)
+                if not done and (second := self._itinerary.hedge()) is not None:
+                    running = {*running, asyncio.ensure_future(self._try(second, hedge=True))}
+                wait = None
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        if winner is None:
+            assert self._last is not None
+            raise self._last
+        return winner
+
+    async def _winner(self, task: asyncio.Future[Opened], winner: Opened | None) -> Opened | None:
+        error = task.exception()
+        if isinstance(error, AttemptFailed):
+            self._last = error
+        elif error is not None:
+            raise error
+        elif winner is None:
+            return task.result()
+        else:
+            # Both answered at once.
+            await task.result().answer.aclose()
+            self._itinerary.ended(task.result().step)
+        return winner
+
+    async def _try(self, step: Step, *, hedge: bool = False) -> Opened:
+        call = self._call
+        begun = time.perf_counter_ns()
+        status = 0
+        failure: Failure | None = None
+        try:
+            opened = await self._ask(step)
+            status = opened.answer.status
+        except AttemptFailed as failed:
+            status, failure = failed.status, failed.failure
+            self._itinerary.failed(step, failure, retry_after=failed.retry_after, retryable=failed.retryable)
+            raise
+        except BaseException:
+            # Whoever gave up, what was asked may be billed.
+            failure, call.deployment = "cancelled", step.deployment
+            self._itinerary.failed(step, failure, retryable=False)
+            raise
+        else:
+            self._itinerary.served(step, (time.perf_counter_ns() - begun) / 1e9)
+            call.deployment = step.deployment
+            return opened
+        finally:
+            call.attempts.append(
+                Attempt(
+                    deployment=step.deployment.id,
+                    begun_ns=begun - call.begun,
+                    duration_ns=time.perf_counter_ns() - begun,
+                    status=status,
+                    failure=failure,
+                    hedge=hedge,
+                    wait_ns=round(step.wait * 1e9),
+                )
+            )
+
+    async def _ask(self, step: Step) -> Opened:
+        """Send the request and wait until the answer has begun: wholly for a plain one, a first event for a stream."""
+        call, provider, timeouts = self._call, step.deployment.provider, step.route.settings.timeouts
+        wire = provider.wire(call.endpoint.wire)
+        if wire is None:
+            raise AttemptFailed("request", f"{step.deployment.id} does not serve {call.endpoint.wire}", retryable=False)
+        model = step.deployment.model or call.model
+        outgoing_body = self._outgoing_body(wire, model)
+        sent = time.perf_counter_ns()
+        try:
+            async with asyncio.timeout(timeouts.first_token):
+                await provider.prepare()
+                outgoing = provider.outgoing(wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers)
+                answer = await self._transport.open(outgoing, connect=timeouts.connect)
+                try:
+                    return await self._begun(step, wire, answer)
+                except BaseException:
+                    await answer.aclose()
+                    raise
+        except TimeoutError as error:
+            raise AttemptFailed("timeout", "the upstream did not begin to answer in time") from error
+        except UpstreamFault as fault:
+            raise AttemptFailed(fault.failure, fault.message, retryable=fault.failure != "request") from fault
+        except PilothouseError as error:
+            raise AttemptFailed("auth", "no token could be had for the deployment", retryable=False) from error
+        finally:
+            call.waited += time.perf_counter_ns() - sent
+
+    def _outgoing_body(self, wire: Wire, model: str) -> bytes:
+        call = self._call
+        try:
+            if wire == call.endpoint.wire:
+                asks = call.facts.stream and wire in CHAT_FORMS
+                splice = Splice(model=model or None, max_output_tokens=call.max_output, ask_usage=asks)
+                return spliced(call.body, call.raw, wire, splice, call.headers.get("content-type", ""))
+            request = codec(call.endpoint.wire).decode_request(call.raw)
+            return codec(wire).encode_request(request, model=model, stream=call.facts.stream)
+        except ValueError as error:
+            raise AttemptFailed("request", str(error), retryable=False) from error
+
+    async def _begun(self, step: Step, wire: Wire, answer: Answer) -> Opened:
+        content_type = answer.headers.get("content-type", "")
+        if not 200 <= answer.status < 300:
+            raise await _refused(step, answer)
+        if self._call.facts.stream and "json" not in content_type:
+            if "html" in content_type:
+                raise AttemptFailed("malformed", "the upstream sent a web page", status=answer.status)
+            return await self._stream(step, wire, answer, content_type)
+        return await self._whole(step, wire, answer, content_type)
+
+    async def _whole(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
+        body = await _read_all(answer)
+        await answer.aclose()
+        call, target = self._call, self._call.endpoint.wire
+        if wire not in CHAT_FORMS and wire == target:
+            return Opened(step=step, wire=wire, answer=answer, content_type=content_type, body=body)
+        try:
+            usage, model = codec(wire).usage(body)
+        except ValueError as error:
+            refused = step.deployment.provider.refused(answer.status, answer.headers, body)
+            words = refused.message if b'"error"' in body else f"the upstream sent what is no answer: {error}"
+            failure: Failure = refused.failure if b'"error"' in body else "malformed"
+            raise AttemptFailed(failure, words, status=answer.status, retryable=refused.retryable) from error
+        if usage is not None:
+            call.usage, call.usage_source = usage, "provider"
+        call.response_model = model
+        if wire != target:
+            body = codec(target).encode_response(codec(wire).decode_response(body))
+        return Opened(step=step, wire=wire, answer=answer, content_type="application/json", body=body)
+
+    async def _stream(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
+        relay = self._relay(wire)
+        opened = Opened(step=step, wire=wire, answer=answer, content_type=content_type, relay=relay)
+        if not isinstance(relay, RawRelay):
+            opened.content_type = "text/event-stream; charset=utf-8"
+        while not opened.first:
+            piece = await answer.read()
+            if piece is None:
+                raise AttemptFailed("cut", "the upstream ended its answer before it began", status=answer.status)
+            try:
+                opened.first = relay.feed(piece)
+            except ValueError as error:
+                raise AttemptFailed(
+                    "malformed", f"the upstream sent no stream: {error}", status=answer.status
+                ) from error
+            if opened.first.startswith((b'data: {"error"', b"event: error", b'data: {"type":"error"')):
+                raise _stream_error(step, answer, opened.first)
+        return opened
+
+    def _relay(self, wire: Wire) -> Relay:
+        call, target = self._call, self._call.endpoint.wire
+        if wire not in CHAT_FORMS and wire == target:
+            return RawRelay()
+        if self._resume is not None:
+            self._resume.continue_with(codec(wire))
+            return self._resume
+        continues = may_continue(call)
+        if wire == target and not continues and not is_metered(call):
+            return PassingRelay(codec(wire).meter(hide_usage=not call.facts.include_usage))
+        return TranslatingRelay(
+            codec(wire),
+            codec(target),
+            call_id=call.id,
+            model=call.facts.model,
+            include_usage=call.facts.include_usage,
+            keep_text=continues,
+        )
+
+
+async def _pause(seconds: float) -> int:
+    begun = time.perf_counter_ns()
+    await asyncio.sleep(seconds)
+    return time.perf_counter_ns() - begun
+
+
+async def _read_all(answer: Answer, most: int | None = None) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while (most is None or size <= most) and (piece := await answer.read()) is not None:
+        pieces.append(piece)
+        size += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _refused(step: Step, answer: Answer) -> AttemptFailed:
+    body = await _read_all(answer, _LONGEST_REFUSAL)
+    refused = step.deployment.provider.refused(answer.status, answer.headers, body)
+    return AttemptFailed(
+        refused.failure,
+        refused.message,
+        status=answer.status,
+        retry_after=refused.retry_after,
+        retryable=refused.retryable,
+    )
+
+
+def _stream_error(step: Step, answer: Answer, event: bytes) -> AttemptFailed:
+    body = event.partition(b"data: ")[2].partition(b"\n")[0]
+    refused = step.deployment.provider.refused(500, answer.headers, body)
+    return AttemptFailed(
+        refused.failure,
+        refused.message,
+        status=answer.status,
+        retry_after=refused.retry_after,
+        retryable=refused.retryable,
+    )

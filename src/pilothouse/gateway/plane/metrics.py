@@ -1,0 +1,88 @@
+"""What Prometheus is told. Every label has few values: routes, deployments and codes are configured or fixed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pilothouse.core.extras import require
+from pilothouse.gateway.plane.call import Call
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_OVERHEAD: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+
+
+class Metrics:
+    """Counters and histograms of one process.
+
+    Attributes:
+        in_flight: Calls under way.
+    """
+
+    def __init__(self) -> None:
+        prometheus: Any = require("prometheus_client", extra="gateway", purpose="the gateway")
+        self._library = prometheus
+        self.registry: Any = prometheus.CollectorRegistry()
+        self.in_flight = 0
+        self._calls = self._counter("calls", "Calls by route, status and error code", ("route", "status", "code"))
+        self._tokens = self._counter("tokens", "Tokens by route and kind", ("route", "kind"))
+        self._cost = self._counter("cost_dollars", "Spend by route, where prices are known", ("route",))
+        self._unpriced = self._counter("unpriced_calls", "Calls whose price is not known", ("route",))
+        self._attempts = self._counter("attempts", "Attempts by deployment and failure", ("deployment", "failure"))
+        self._cached = self._counter("cache_answers", "Answers out of a cache", ("route", "cache"))
+        self._incidents = self._counter("incidents", "What should not happen, by kind", ("kind",))
+        self._findings = self._counter("guard_findings", "What guards found, by kind", ("kind",))
+        self._durations = self._histogram("duration_seconds", "Whole calls", _SECONDS)
+        self._firsts = self._histogram("first_byte_seconds", "Until the answer's first byte", _SECONDS)
+        self._overheads = self._histogram("overhead_seconds", "Time spent in the gateway itself", _OVERHEAD)
+        self._known: dict[tuple[Any, ...], Any] = {}
+        gauge = prometheus.Gauge(
+            "pilothouse_gateway_in_flight", "Calls under way", registry=self.registry, multiprocess_mode="livesum"
+        )
+        gauge.set_function(lambda: self.in_flight)
+
+    def ended(self, call: Call, took: int, overhead: int) -> None:
+        """Count a call that has ended."""
+        route = call.route.name if call.route else ""
+        self._child(self._calls, route, call.status, call.code).inc()
+        self._child(self._durations, route).observe(took / 1e9)
+        self._child(self._overheads, route).observe(overhead / 1e9)
+        if call.first:
+            self._child(self._firsts, route).observe(call.first / 1e9)
+        if call.usage is not None:
+            self._child(self._tokens, route, "input").inc(call.usage.input_tokens)
+            self._child(self._tokens, route, "output").inc(call.usage.output_tokens)
+        if call.cost:
+            self._child(self._cost, route).inc(call.cost / 1e9)
+        elif call.cost is None:
+            self._child(self._unpriced, route).inc()
+        for attempt in call.attempts:
+            self._child(self._attempts, attempt.deployment, attempt.failure or "").inc()
+        if call.cache:
+            self._child(self._cached, route, call.cache).inc()
+        for kind in call.incidents:
+            self.incident(kind)
+        for kind, count in call.findings.items():
+            self._child(self._findings, kind).inc(count)
+
+    def incident(self, kind: str) -> None:
+        """Count what should not happen; ``kind`` is one of few words."""
+        self._child(self._incidents, kind).inc()
+
+    def exposition(self) -> bytes:
+        """Return all figures in the text format of Prometheus."""
+        return self._library.generate_latest(self.registry)
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        key = (id(metric), *labels)
+        child = self._known.get(key)
+        if child is None:
+            child = self._known[key] = metric.labels(*labels)
+        return child
+
+    def _counter(self, name: str, words: str, labels: tuple[str, ...]) -> Any:
+        return self._library.Counter(f"pilothouse_gateway_{name}", words, labels, registry=self.registry)
+
+    def _histogram(self, name: str, words: str, buckets: tuple[float, ...]) -> Any:
+        return self._library.Histogram(
+            f"pilothouse_gateway_{name}", words, ("route",), buckets=buckets, registry=self.registry
+        )

@@ -1,0 +1,205 @@
+"""What stands between an upstream's stream and the client's: bytes passed on, or translated."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pilothouse.gateway.dialects.interface import Codec, StreamMeter
+from pilothouse.models.types import ChatChunk, Usage
+
+
+class Relay(Protocol):
+    """Takes an upstream's bytes and gives the client's."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The last usage seen."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The answer's own model name."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the answer came to its end."""
+        ...
+
+    @property
+    def in_tool_call(self) -> bool:
+        """Whether it stands inside a tool call."""
+        ...
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of answer text so far."""
+        ...
+
+    @property
+    def deltas(self) -> int:
+        """Pieces of answer text so far, more or less."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is to be sent now.
+
+        Raises:
+            ValueError: for what is no stream of the form.
+        """
+        ...
+
+    def finish(self) -> bytes:
+        """Return what is to be sent after the upstream's last byte."""
+        ...
+
+
+class PassingRelay:
+    """Passes bytes on and only watches them."""
+
+    __slots__ = ("_events", "_feed", "_meter")
+
+    def __init__(self, meter: StreamMeter) -> None:
+        self._meter = meter
+        self._feed = meter.feed
+        self._events = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is to be sent now.
+
+        Raises:
+            ValueError: for what is no stream of the form.
+        """
+        out = self._feed(data)
+        self._events += out.count(b"\n\n")
+        return out
+
+    @property
+    def usage(self) -> Usage | None:
+        """The last usage seen."""
+        return self._meter.usage
+
+    @property
+    def model(self) -> str:
+        """The answer's own model name."""
+        return self._meter.model
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last event came."""
+        return self._meter.is_finished
+
+    @property
+    def in_tool_call(self) -> bool:
+        """Whether a tool call is half written."""
+        return self._meter.in_tool_call
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of answer text so far."""
+        return self._meter.text_bytes
+
+    @property
+    def deltas(self) -> int:
+        """Pieces of answer text so far: all events but the first, which names the speaker."""
+        return max(self._events - 1, 0) if self._meter.text_bytes else 0
+
+    def finish(self) -> bytes:
+        """Return nothing: the upstream wrote its own end."""
+        return b""
+
+
+class TranslatingRelay:
+    """Reads one form and writes another; also a form into itself where the gateway writes the end of the stream.
+
+    Args:
+        source: The upstream's form.
+        target: The client's form.
+        call_id: The answer's id where the upstream gives none.
+        model: The model as the client names it.
+        include_usage: Whether the client asked for usage in the stream.
+        keep_text: Whether the answer's text is kept, so that another upstream can go on with it.
+    """
+
+    def __init__(
+        self, source: Codec, target: Codec, *, call_id: str, model: str, include_usage: bool, keep_text: bool
+    ) -> None:
+        self._reader = source.reader()
+        self._writer = target.writer(call_id=call_id, model=model, include_usage=include_usage)
+        self.usage: Usage | None = None
+        self.model = ""
+        self.is_finished = False
+        self.in_tool_call = False
+        self.text_bytes = 0
+        self.deltas = 0
+        self.text: list[str] | None = [] if keep_text else None
+        self.has_tool_calls = False
+        self._is_closed = False
+        self._before = Usage()
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is to be sent now.
+
+        Raises:
+            ValueError: for what is no stream of the form.
+        """
+        return b"".join(self._take(chunk) for chunk in self._reader.feed(data))
+
+    def finish(self) -> bytes:
+        """Return the closing events."""
+        self.is_finished = self._reader.finish() or self.is_finished
+        if self._is_closed or not self.is_finished:
+            return b""
+        self._is_closed = True
+        return self._writer.finish(self.usage)
+
+    def cut(self, reason: str, usage: Usage) -> bytes:
+        """Return the closing events of an answer that the gateway ends: ``reason`` is its finish reason."""
+        self.usage, self.is_finished, self._is_closed = usage, True, True
+        return self._writer.feed(ChatChunk(finish_reason=reason)) + self._writer.finish(usage)
+
+    def hold(self, usage: Usage) -> None:
+        """Count what was written before another upstream goes on."""
+        self._before = self._before + usage
+        self.usage = None
+
+    def continue_with(self, source: Codec) -> None:
+        """Go on with the stream of another upstream, whose form may be another."""
+        self._reader = source.reader()
+        self.is_finished = False
+
+    def _take(self, chunk: ChatChunk) -> bytes:
+        if chunk.usage is not None:
+            self.usage = self._before + chunk.usage
+        self.model = self.model or chunk.model
+        if chunk.text:
+            self.text_bytes += len(chunk.text.encode())
+            self.deltas += 1
+            if self.text is not None:
+                self.text.append(chunk.text)
+        if chunk.tool_calls:
+            self.in_tool_call = self.has_tool_calls = True
+            self.deltas += 1
+        if chunk.finish_reason:
+            self.in_tool_call = False
+            self.is_finished = True
+        return self._writer.feed(chunk)
+
+
+class RawRelay:
+    """Passes bytes that nobody looks at, such as sound; finished when the upstream says so by its framing."""
+
+    usage: Usage | None = None
+    model = ""
+    is_finished = True
+    in_tool_call = False
+    text_bytes = 0
+    deltas = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes."""
+        return data
+
+    def finish(self) -> bytes:
+        """Return nothing."""
+        return b""

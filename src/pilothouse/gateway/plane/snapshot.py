@@ -1,0 +1,53 @@
+"""What decides a call, in one piece: swapped whole when the configuration or the keys change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from pilothouse.access.keys.ring import KeyRing
+from pilothouse.gateway.cache.exact import ExactCache
+from pilothouse.gateway.cache.semantic import SemanticCache
+from pilothouse.gateway.guards.pipeline import GuardPipeline
+from pilothouse.gateway.limits.types import Limiter
+from pilothouse.gateway.routing.types import Route
+from pilothouse.gateway.settings import GatewaySettings
+
+
+class RouteCaches(Struct, frozen=True, kw_only=True):
+    """The caches of one route.
+
+    Attributes:
+        exact: For the same request; None for none.
+        semantic: For requests that mean the same; None for none.
+        most_bytes: Of the longest answer that is kept.
+    """
+
+    exact: ExactCache | None = None
+    semantic: SemanticCache | None = None
+    most_bytes: int = 1 << 20
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """One version of everything that decides.
+
+    Attributes:
+        version: Of the configuration; stands on every ledger row.
+        settings: As configured.
+        routes: By every name a client may use.
+        open_routes: Connections that serve any model, ``connection/model``; empty where routes are configured.
+        keys: The virtual keys; None where the gateway is open.
+        limiter: None where nothing is limited.
+        guards: By route name; a route without guards is not in it.
+        caches: By route name; a route without a cache is not in it.
+    """
+
+    version: str
+    settings: GatewaySettings
+    routes: Mapping[str, Route]
+    open_routes: Mapping[str, Route]
+    keys: KeyRing | None
+    limiter: Limiter | None
+    guards: Mapping[str, GuardPipeline]
+    caches: Mapping[str, RouteCaches]

@@ -1,0 +1,153 @@
+"""One client connection: uvicorn's protocol, with bounded heads, a deadline for slow ones, and word of clients that go.
+
+uvicorn takes heads of any length and waits for them for ever; both are bounded here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from pilothouse.gateway.plane.app import DISCONNECT
+
+MOST_HEAD: Final = 65_536
+"""Bytes of the longest head of a request."""
+
+MOST_HEADERS: Final = 128
+
+_EXTENSIONS: Final[dict[str, Any]] = {DISCONNECT: {}}
+_TOO_LARGE: Final = (
+    b'{"error":{"message":"the head of the request is longer than 65,536 bytes or 128 headers",'
+    b'"type":"invalid_request_error","param":null,"code":"headers_too_large"}}'
+)
+_TOO_SLOW: Final = (
+    b'{"error":{"message":"the head of the request did not come in time",'
+    b'"type":"invalid_request_error","param":null,"code":"body_timeout"}}'
+)
+_MALFORMED: Final = (
+    b'{"error":{"message":"this is not a request of HTTP/1.1",'
+    b'"type":"invalid_request_error","param":null,"code":"invalid_request"}}'
+)
+
+
+class HeadJoiner:
+    """A transport that holds the head of an answer until its first bytes: both leave in one segment."""
+
+    __slots__ = ("_head", "_transport", "close", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self.close = transport.close
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, or wait for what belongs to it."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write what was held."""
+        if self._head:
+            data, self._head = self._head, b""
+            self._transport.write(data)
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """Closes connections whose head does not come in time or is too long; tells calls of clients that went away."""
+
+    head_timeout = 15.0
+    _deadline: asyncio.TimerHandle | None = None
+    _head = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        found = transport.get_extra_info("socket")
+        if found is not None and found.family in (socket.AF_INET, socket.AF_INET6):
+            # Frames are small: none may wait for the client to acknowledge the one before.
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._joiner = HeadJoiner(transport)
+        super().connection_made(self._joiner)  # type: ignore[arg-type]
+        self._deadline = self.loop.call_later(self.head_timeout, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the call under way, if there is one."""
+        self._stop_waiting()
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        super().connection_lost(exc)
+        if cycle is not None and not cycle.response_complete:
+            gone = cycle.scope.get("pilothouse.gone")
+            if gone is not None:
+                gone()
+        while self.pipeline:  # requests behind it that nobody waits for any more
+            self.pipeline.pop()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._head = 0
+        self.scope["extensions"] = _EXTENSIONS  # type: ignore[typeddict-item]
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.head_timeout, self._too_slow)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        super().on_header(name, value)
+        self._count(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Send what is left of the answer."""
+        self._joiner.flush()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request."""
+        self._refuse(b"400 Bad Request", _MALFORMED)
+
+    def _count(self, size: int) -> None:
+        self._head += size
+        if self._head > MOST_HEAD or len(self.headers) > MOST_HEADERS:
+            self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
+            raise ValueError("the head is too long")
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self._refuse(b"408 Request Timeout", _TOO_SLOW)
+
+    def _refuse(self, status: bytes, body: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self._joiner.flush()
+        self._joiner.write(head % (status, len(body)) + body)
+        self._joiner.flush()
+        self.transport.close()
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,125 @@
+"""Deployments behind HTTP: pooled connections of version 1.1, no redirects, no decompression, no buffering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import (
+    BuilderError,
+    ConnectError,
+    ConnectTimeoutError,
+    PyreqwestError,
+    RequestTimeoutError,
+)
+from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response, ResponseBodyReader
+
+from pilothouse.gateway.providers.interface import Outgoing
+from pilothouse.gateway.upstream.types import UpstreamFault
+from pilothouse.models.secret import Secret
+
+_KEPT: Final = (
+    "content-type",
+    "content-length",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-ms-region",
+    "x-amzn-requestid",
+    "x-amzn-errortype",
+    "openai-processing-ms",
+)
+"""Headers of an answer that somebody reads; looking at each costs less than turning all of them into Python."""
+
+
+class HttpTransport:
+    """Sends requests by pools of connections, one for each time-out of connecting."""
+
+    def __init__(self) -> None:
+        self._clients: dict[float, Client] = {}
+
+    async def open(self, outgoing: Outgoing, *, connect: float) -> HttpAnswer:
+        """Send a request and return when the answer's head has come.
+
+        Raises:
+            UpstreamFault: ``connect`` when nobody is there, ``timeout``, ``cut``, or ``auth`` for a key or an
+                address that cannot be sent.
+        """
+        sending = self._request(outgoing, connect)
+        try:
+            response = await sending.__aenter__()
+        except (ConnectError, ConnectTimeoutError) as error:
+            raise UpstreamFault("connect", "no connection to the upstream") from error
+        except RequestTimeoutError as error:
+            raise UpstreamFault("timeout", "the upstream did not answer in time") from error
+        except PyreqwestError as error:
+            raise UpstreamFault("cut", "the upstream closed the connection before it answered") from error
+        return HttpAnswer(sending, response)
+
+    async def aclose(self) -> None:
+        """Close every pool."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.close()
+
+    def _request(self, outgoing: Outgoing, connect: float) -> StreamRequest:
+        client = self._clients.get(connect) or self._open(connect)
+        try:
+            builder = client.request(outgoing.method, outgoing.url)
+            for name, value in outgoing.headers:
+                if isinstance(value, Secret):
+                    builder = builder.header(name, value.reveal(), is_sensitive=True)
+                else:
+                    builder = builder.header(name, value)
+            if outgoing.body:
+                builder = builder.body_bytes(outgoing.body)
+            # The default read buffer holds a whole stream back.
+            return builder.streamed_read_buffer_limit(0).build_streamed()
+        except (BuilderError, ValueError):
+            # The cause is left out: it may quote the key.
+            raise UpstreamFault("auth", "the address or the key of the connection cannot be sent") from None
+
+    def _open(self, connect: float) -> Client:
+        # HTTP/2 would queue calls beyond some hundred streams on one connection; a redirect would carry the key away.
+        builder = ClientBuilder().http1_only().follow_redirects(False).user_agent("pilothouse").tcp_nodelay(True)
+        builder = builder.gzip(False).brotli(False).zstd(False).deflate(False)
+        client = builder.connect_timeout(timedelta(seconds=connect)).build()
+        self._clients[connect] = client
+        return client
+
+
+class HttpAnswer:
+    """One answer; see ``Answer``."""
+
+    __slots__ = ("_reader", "_sending", "headers", "status")
+
+    def __init__(self, sending: StreamRequest, response: Response) -> None:
+        self._sending: StreamRequest | None = sending
+        self._reader: ResponseBodyReader = response.body_reader
+        self.status = response.status
+        found = ((name, response.get_header(name)) for name in _KEPT)
+        self.headers: Mapping[str, str] = {name: value for name, value in found if value is not None}
+
+    async def read(self) -> bytes | None:
+        """Return the next piece, or None at the end.
+
+        Raises:
+            UpstreamFault: ``cut`` when the answer breaks off or is shorter than it said.
+        """
+        try:
+            piece = await self._reader.read_chunk()
+        except PyreqwestError as error:
+            raise UpstreamFault("cut", "the upstream broke off inside its answer") from error
+        return None if piece is None else bytes(piece)
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it where the answer was not read to its end."""
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            await sending.__aexit__(None, None, None)

@@ -1,0 +1,208 @@
+"""Deployments inside this process, the local model and the scripted one, behind OpenAI's form."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from pilothouse.core.errors import ModelError, PilothouseError
+from pilothouse.gateway.dialects.codecs import codec
+from pilothouse.gateway.dialects.interface import Codec
+from pilothouse.gateway.providers.interface import Outgoing, Refused
+from pilothouse.gateway.types import Dialect, Failure, Wire
+from pilothouse.gateway.upstream.types import UpstreamFault
+from pilothouse.models.client import Provider as ModelProvider
+from pilothouse.models.client import close_stream
+from pilothouse.models.types import ChatChunk, CompletionRequest, EmbeddingRequest, Usage
+
+SCHEME: Final = "in-process"
+
+_WIRES: Final[dict[str, Wire]] = {
+    "openai.chat": "openai.chat",
+    "openai.responses": "openai.chat",
+    "anthropic.messages": "openai.chat",
+    "openai.completions": "openai.completions",
+    "openai.embeddings": "openai.embeddings",
+}
+
+
+class InProcessProvider:
+    """The vendor's side of a connection whose models run in this process.
+
+    Args:
+        connection: The connection's name.
+        client: What calls its models.
+    """
+
+    dialect: Dialect = "openai"
+
+    def __init__(self, connection: str, client: ModelProvider) -> None:
+        self.name = client.provider
+        self.slots = client.concurrency
+        self._url = f"{SCHEME}://{connection}"
+
+    def wire(self, wanted: Wire) -> Wire | None:
+        """Return the form it speaks for a call of the form ``wanted``; None where it cannot serve it."""
+        return _WIRES.get(wanted)
+
+    def outgoing(self, wire: Wire, model: str, body: bytes, *, stream: bool, headers: Mapping[str, str]) -> Outgoing:
+        """Return the request as the transport of this process takes it."""
+        return Outgoing(method=wire, url=self._url, headers=(("stream", "yes"),) if stream else (), body=body)
+
+    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Refused:
+        """Read an answer that says no; models of this process raise instead."""
+        return Refused(failure="server", message=body.decode("utf-8", "replace")[:400])
+
+    async def prepare(self) -> None:
+        """Do nothing: there is no token."""
+
+    async def aclose(self) -> None:
+        """Do nothing: the client belongs to `models`."""
+
+
+class InProcessTransport:
+    """Asks models of this process.
+
+    Args:
+        find: From a connection's name to what calls its models.
+    """
+
+    def __init__(self, find: Callable[[str], ModelProvider]) -> None:
+        self._find = find
+
+    async def open(self, outgoing: Outgoing, *, connect: float) -> InProcessAnswer:
+        """Send a request; the answer's head comes when the model has begun.
+
+        Raises:
+            UpstreamFault: when the model refuses or fails.
+        """
+        client = self._find(outgoing.url.partition("://")[2])
+        pieces = _PIECES[outgoing.method](client, outgoing.body, bool(outgoing.headers))
+        answer = InProcessAnswer(pieces, "text/event-stream" if outgoing.headers else "application/json")
+        await answer.begin()
+        return answer
+
+    async def aclose(self) -> None:
+        """Do nothing: the clients belong to `models`."""
+
+
+class InProcessAnswer:
+    """An answer of a model of this process; see ``Answer``."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes], content_type: str) -> None:
+        self.status = 200
+        self.headers: Mapping[str, str] = {"content-type": content_type}
+        self._pieces = pieces
+        self._first: bytes | None = None
+
+    async def begin(self) -> None:
+        """Wait for the first piece."""
+        self._first = await self._next()
+
+    async def read(self) -> bytes | None:
+        """Return the next piece, or None at the end."""
+        first, self._first = self._first, None
+        return first if first is not None else await self._next()
+
+    async def aclose(self) -> None:
+        """End the call."""
+        await self._pieces.aclose()
+
+    async def _next(self) -> bytes | None:
+        try:
+            return await anext(self._pieces, None)
+        except ModelError as error:
+            raise UpstreamFault(_failure(error), error.message) from error
+        except PilothouseError as error:
+            raise UpstreamFault("server", error.message) from error
+
+
+def _failure(error: ModelError) -> Failure:
+    if "does not fit into a context" in error.message:
+        return "context_length"
+    if error.status == 429:
+        return "rate_limit"
+    return "request" if error.status is not None and 400 <= error.status < 500 else "server"
+
+
+async def _chat(client: ModelProvider, body: bytes, stream: bool) -> AsyncGenerator[bytes]:
+    form = codec("openai.chat")
+    request = form.decode_request(body)
+    if not stream:
+        yield form.encode_response(await client.chat(request))
+        return
+    chunks = client.stream(request)
+    async for piece in _written(form, chunks, request.model):
+        yield piece
+
+
+async def _written(form: Codec, chunks: AsyncIterator[ChatChunk], model: str) -> AsyncGenerator[bytes]:
+    usage: Usage | None = None
+    writer = None
+    try:
+        async for chunk in chunks:
+            writer = writer or form.writer(call_id=chunk.id or "chatcmpl-local", model=model, include_usage=True)
+            usage = chunk.usage or usage
+            if piece := writer.feed(chunk):
+                yield piece
+    finally:
+        await close_stream(chunks)
+    if writer is not None:
+        yield writer.finish(usage)
+
+
+class _Completion(msgspec.Struct):
+    model: str = ""
+    prompt: str = ""
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: str | tuple[str, ...] | None = None
+    seed: int | None = None
+
+
+async def _complete(client: ModelProvider, body: bytes, stream: bool) -> AsyncGenerator[bytes]:
+    form = codec("openai.completions")
+    asked = msgspec.json.decode(body, type=_Completion)
+    given = {name: getattr(asked, name) for name in asked.__struct_fields__}
+    response = await client.complete(CompletionRequest(**given))
+    if not stream:
+        yield form.encode_response(response)
+        return
+    writer = form.writer(call_id=response.id or "cmpl-local", model=asked.model, include_usage=True)
+    yield writer.feed(ChatChunk(text=response.text, finish_reason=response.finish_reason, model=asked.model))
+    yield writer.finish(response.usage)
+
+
+class _Embedding(msgspec.Struct):
+    input: str | tuple[str, ...]
+    model: str = ""
+    dimensions: int | None = None
+
+
+async def _embed(client: ModelProvider, body: bytes, stream: bool) -> AsyncGenerator[bytes]:
+    asked = msgspec.json.decode(body, type=_Embedding)
+    inputs = (asked.input,) if isinstance(asked.input, str) else asked.input
+    request = EmbeddingRequest(model=asked.model, inputs=inputs, dimensions=asked.dimensions)
+    response = await client.embed(request)
+    usage = response.usage or Usage()
+    yield msgspec.json.encode(
+        {
+            "object": "list",
+            "model": asked.model,
+            "data": [
+                {"object": "embedding", "index": index, "embedding": vector}
+                for index, vector in enumerate(response.vectors)
+            ],
+            "usage": {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens},
+        }
+    )
+
+
+_PIECES: Final[dict[str, Callable[[ModelProvider, bytes, bool], AsyncGenerator[bytes]]]] = {
+    "openai.chat": _chat,
+    "openai.completions": _complete,
+    "openai.embeddings": _embed,
+}

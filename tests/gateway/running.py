@@ -1,0 +1,186 @@
+"""A gateway within the running loop: real server, real sockets, real routing and limits; its ledger is a list."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from opentelemetry.sdk.trace import TracerProvider
+
+from pilothouse.core.clock import SystemClock
+from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
+from pilothouse.gateway.plane.app import Plane
+from pilothouse.gateway.plane.metrics import Metrics
+from pilothouse.gateway.plane.serve import Parts
+from pilothouse.gateway.plane.settlement import Settlement
+from pilothouse.gateway.plane.shadows import Shadows
+from pilothouse.gateway.plane.snapshot import Snapshot
+from pilothouse.gateway.providers.registry import build_provider
+from pilothouse.gateway.routing.health import HealthBoard
+from pilothouse.gateway.routing.router import Router
+from pilothouse.gateway.serving.server import GatewayServer
+from pilothouse.gateway.settings import GatewaySettings
+from pilothouse.gateway.types import LedgerEntry
+from pilothouse.gateway.upstream.http import HttpTransport
+from pilothouse.models.client import ProviderContext
+from pilothouse.models.connection_types import TYPES
+from pilothouse.models.connections import ConnectionSpec
+from pilothouse.models.secret import Secret
+from pilothouse.models.settings import ModelSettings
+from pilothouse.models.types import Connection, Usage
+
+from .mock.bill import STANDARD, Used, cost
+
+UPSTREAM_SECRET = "sk-the-upstreams-own-key"
+
+
+class ListLedger:
+    """What a `LedgerWriter` takes in, kept."""
+
+    healthy = True
+
+    def __init__(self) -> None:
+        self.entries: list[LedgerEntry] = []
+
+    def record(self, entry: LedgerEntry) -> None:
+        self.entries.append(entry)
+
+
+class FlatRate(Struct, frozen=True):
+    """The mock's standard prices."""
+
+    id: str = "mock@2026-01-01"
+
+    def cost(self, usage: Usage) -> int:
+        used = Used(
+            input=usage.input_tokens,
+            output=usage.output_tokens,
+            cached=usage.cached_input_tokens,
+            write=usage.cache_write_tokens,
+            writelong=usage.cache_write_long_tokens,
+            reasoning=usage.reasoning_tokens,
+        )
+        return cost(STANDARD, used)
+
+    def bound(self, input_tokens: int, output_tokens: int) -> int:
+        return input_tokens * STANDARD["writelong"] + output_tokens * STANDARD["output"]
+
+
+class FlatRates:
+    """One price for all."""
+
+    def rate(self, provider: str, model: str, at_ns: int) -> FlatRate:
+        return FlatRate()
+
+
+class Gateway(Struct, frozen=True, kw_only=True):
+    """A gateway that answers.
+
+    Attributes:
+        url: Without `/v1`.
+        ledger: Its rows.
+        metrics: Its counters.
+        limiter: None where nothing is limited.
+        plane: Its data plane.
+    """
+
+    url: str
+    ledger: ListLedger
+    metrics: Metrics
+    limiter: MemoryLimiter | None
+    plane: Plane
+
+    def entry(self, route: str) -> LedgerEntry:
+        """Return the only row of a route."""
+        (found,) = self.entries(route)
+        return found
+
+    def entries(self, route: str) -> list[LedgerEntry]:
+        """Return the rows of a route, in order."""
+        return [entry for entry in self.ledger.entries if entry.route == route]
+
+    async def settled(self) -> None:
+        """Wait until no call is under way: a client may have its answer before the call has ended."""
+        while self.metrics.in_flight:
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str, str]]) -> AsyncIterator[Gateway]:
+    """While inside, a gateway listens.
+
+    Args:
+        settings: Its configuration; virtual keys are not asked for.
+        connections: By name, a type with a field `base_url`, and the address.
+    """
+    context = ProviderContext(settings=ModelSettings(), root=Path(), cache=Path(), clock=SystemClock())
+
+    def provider(name: str) -> Any:
+        kind, address = connections[name]
+        fields = {"base_url": address}
+        made = Connection(name=name, type=kind, configs=fields, secrets={"api_key": Secret(UPSTREAM_SECRET)})
+        return build_provider(made, context)
+
+    specs = [
+        ConnectionSpec(
+            name=name,
+            kind=TYPES[kind],
+            texts={"base_url": address},
+            hidden=frozenset(),
+            lines={},
+            where="",
+            folder=Path(),
+        )
+        for name, (kind, address) in connections.items()
+    ]
+    table = compile_routes(settings, provider, specs)
+    limiter = MemoryLimiter(settings.limits, LimiterState()) if settings.limits else None
+    snapshot = Snapshot(
+        version="1",
+        settings=settings,
+        routes=table.routes,
+        open_routes=table.open_routes,
+        keys=None,
+        limiter=limiter,
+        guards={},
+        caches={},
+    )
+    ledger, metrics, rates, transport = ListLedger(), Metrics(), FlatRates(), HttpTransport()
+    settlement = Settlement(rates, ledger, TracerProvider().get_tracer("test"), metrics)  # type: ignore[arg-type]
+    router = Router(HealthBoard())
+    parts = Parts(
+        router=router,
+        transport=transport,
+        rates=rates,  # type: ignore[arg-type]
+        settlement=settlement,
+        ledger=ledger,  # type: ignore[arg-type]
+        metrics=metrics,
+        shadows=Shadows(router, transport, settlement),
+    )
+    plane = Plane(parts, snapshot)
+    started = asyncio.Event()
+    server = GatewayServer(
+        plane,
+        settings,
+        begin_drain=lambda: setattr(plane, "is_draining", True),
+        in_flight=lambda: metrics.in_flight,
+        announce=started.set,
+        reload=lambda: None,
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        task = asyncio.ensure_future(server.serve([listener]))
+        await asyncio.wait([task, asyncio.ensure_future(started.wait())], return_when=asyncio.FIRST_COMPLETED)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            yield Gateway(url=url, ledger=ledger, metrics=metrics, limiter=limiter, plane=plane)
+        finally:
+            server.should_exit = True
+            await task
+            await transport.aclose()
