@@ -30,26 +30,24 @@ def filled(operation: Operation) -> str:
     return "/api/v1" + operation.path.format(**PATHS)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.path}")
 @pytest.mark.parametrize("organisation", ["", "acme"])
 @pytest.mark.parametrize("role", ROLES)
-def test_every_role_at_every_operation(
-    api: Client, make: Make, role: str, organisation: str, operation: Operation
-) -> None:
+def test_every_role_at_every_operation(api: Client, make: Make, role: str, organisation: str) -> None:
     token = make("k", role=role, organisation=organisation)
-    answer = api(operation.method, filled(operation), b"\xff" if operation.body else None, token=token)
-    if allows(role, operation.action, organisation=organisation):
-        assert answer.status in {200, 400, 404, 409}, answer.raw
-    else:
-        assert (answer.status, answer.code) == (403, "forbidden")
+    for operation in OPERATIONS:
+        answer = api(operation.method, filled(operation), b"\xff" if operation.body else None, token=token)
+        if allows(role, operation.action, organisation=organisation):
+            assert answer.status in {200, 400, 404, 409}, (operation.path, answer.raw)
+        else:
+            assert (answer.status, answer.code) == (403, "forbidden"), operation.path
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.path}")
-def test_nobody_at_every_operation(api: Client, make: Make, operation: Operation) -> None:
+def test_nobody_at_every_operation(api: Client, make: Make) -> None:
     make("k")
-    answer = api(operation.method, filled(operation))
-    assert (answer.status, answer.code) == (401, "missing_api_key")
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+    for operation in OPERATIONS:
+        answer = api(operation.method, filled(operation))
+        assert (answer.status, answer.code) == (401, "missing_api_key"), operation.path
+        assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     Attributes:
         services: The project.
         acting: Who asks.
+        role: What the asker may do.
         organisation: What the asker is confined to; empty for one who may see everything.
         path: The variable parts of the path.
         query: What stands behind the question mark, as the operation's ``query``.
@@ -29,6 +30,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
     services: Services
     acting: Acting
+    role: str = ""
     organisation: str = ""
     path: dict[str, str] = {}
     query: Any = None
@@ -52,7 +54,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         revision: Reads the revision of an answer, which becomes its ETag; None where it has none.
     """
 
-    method: Literal["GET", "POST", "PUT", "PATCH"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     action: Action
     summary: str

@@ -122,13 +122,19 @@ class Gateway:
         """The configuration in force."""
         return self._ready.config
 
-    def open(self) -> None:
-        """Begin to follow changes; call it inside the event loop."""
+    @property
+    def is_taking(self) -> bool:
+        """Whether calls are taken: rows can be written, limits can be kept, and the end has not begun."""
+        return not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
+
+    async def open(self) -> None:
+        """Begin to follow changes; return when calls can be taken."""
         self._loop = asyncio.get_running_loop()
         self._loop.run_in_executor(None, self.rates.warm)
         self._key_watcher.start()
         self._config_watcher.start()
         self._tuner.start()
+        await self._limiting.join()
 
     def reload(self) -> None:
         """Take in `pilothouse.yaml` anew; a file that must not be leaves everything as it is, and says why."""

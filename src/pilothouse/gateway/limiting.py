@@ -83,6 +83,15 @@ class Limiting:
         task.add_done_callback(self._starting.discard)
         return limiter
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls can be reserved: within the process always, through Redis once this worker has joined."""
+        return self._shared is None or self._shared.joined
+
+    async def join(self) -> None:
+        """Wait until this worker counts with the others, or until that has taken too long: then calls are refused."""
+        await asyncio.gather(*self._starting)
+
     async def aclose(self) -> None:
         """Tell what is still to be told."""
         for task in self._starting:

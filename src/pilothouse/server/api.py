@@ -30,8 +30,6 @@ from pilothouse.server.problems import Problem, told
 MOST_BYTES: Final = 1 << 20
 """Bytes of the longest body."""
 
-_METHODS: Final = ("GET", "POST", "PUT", "PATCH")
-
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -152,6 +150,7 @@ async def _asked(request: Request, operation: Operation, caller: Caller, service
     return Asked(
         services=services,
         acting=caller.acting,
+        role=caller.role,
         organisation=caller.organisation,
         path=dict(request.path_params),
         query=query,

@@ -51,3 +51,8 @@ class Front:
 
     def _build(self) -> Application:
         return plugins.load("servers", "api")(self._services, self._host)
+
+
+def front(services: Services, host: str) -> Callable[[Application], Application]:
+    """Return what puts the API beside a gateway; the plug-in `front` of the group `pilothouse.servers`."""
+    return lambda gateway: Front(gateway, services, host)

@@ -81,10 +81,11 @@ class KeyRing:
     def __init__(self, revision: int = 0, keys: Iterable[Key] = (), secrets: Iterable[KeySecret] = ()) -> None:
         self.revision = revision
         by_id = {key.id: key for key in keys}
-        matchers: dict[tuple[str, ...], Callable[[str], object] | None] = {}
+        matchers = {patterns: _matcher(patterns) for patterns in {key.models for key in by_id.values()}}
         self._keys = len(by_id)
         self._entries = {
-            bytes.fromhex(secret.digest): _entry(by_id[secret.key], secret, matchers) for secret in secrets
+            bytes.fromhex(secret.digest): entry_of(by_id[secret.key], secret, matchers[by_id[secret.key].models])
+            for secret in secrets
         }
 
     def __len__(self) -> int:
@@ -98,10 +99,16 @@ class KeyRing:
         return self._entries.get(sha256(token).digest())
 
 
-def _entry(key: Key, secret: KeySecret, matchers: dict[tuple[str, ...], Callable[[str], object] | None]) -> KeyEntry:
-    ends = [_nanoseconds(moment) for moment in (key.expires_at, secret.expires_at) if moment is not None]
-    if key.models not in matchers:
-        matchers[key.models] = _matcher(key.models)
+def entry_of(key: Key, secret: KeySecret | None = None, opens: Callable[[str], object] | None = None) -> KeyEntry:
+    """Return what a key opens through one of its secrets; through one without an end where none is given.
+
+    Args:
+        key: The key.
+        secret: The secret.
+        opens: Whether a route's name fits the key's patterns, where that was prepared already.
+    """
+    moments = (key.expires_at, secret.expires_at if secret is not None else None)
+    ends = [_nanoseconds(moment) for moment in moments if moment is not None]
     return KeyEntry(
         id=key.id,
         name=key.name,
@@ -115,7 +122,7 @@ def _entry(key: Key, secret: KeySecret, matchers: dict[tuple[str, ...], Callable
         may_call=allows(key.role, "call"),
         revoked=key.revoked_at is not None,
         expires_ns=min(ends, default=_NEVER),
-        opens=matchers[key.models],
+        opens=opens or _matcher(key.models),
     )
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from pilothouse.access.doors import Operation
-from pilothouse.gateway.admin import audit, keys, ledger
+from pilothouse.gateway.admin import audit, explaining, feedback, keys, ledger, limits, routes
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *keys.OPERATIONS,
+    *routes.OPERATIONS,
+    *limits.OPERATIONS,
     *ledger.OPERATIONS,
+    *explaining.OPERATIONS,
+    *feedback.OPERATIONS,
     *audit.OPERATIONS,
 )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from pilothouse.gateway.commands.budgets import budget
+from pilothouse.gateway.commands.explain import explain
 from pilothouse.gateway.commands.keys import key
 from pilothouse.gateway.commands.ledger import ledger, stats
+from pilothouse.gateway.commands.routes import route
 from pilothouse.gateway.commands.serve import serve
 
 
@@ -14,5 +17,5 @@ def gateway() -> None:
     """One address in front of every model: routes, keys, limits and what calls cost."""
 
 
-for command in (key, ledger, serve, stats):
+for command in (serve, key, route, budget, ledger, stats, explain):
     gateway.add_command(command)
