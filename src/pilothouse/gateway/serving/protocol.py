@@ -34,6 +34,10 @@ _MALFORMED: Final = (
 )
 
 
+def _forget(_kind: str) -> None:
+    """Count nothing."""
+
+
 class HeadJoiner:
     """A transport that holds the head of an answer until its first bytes: both leave in one segment."""
 
@@ -71,7 +75,7 @@ class GatewayProtocol(HttpToolsProtocol):
     """Closes connections whose head does not come in time or is too long; tells calls of clients that went away."""
 
     head_timeout = 15.0
-    incident: Callable[[str], None] = staticmethod(lambda _kind: None)
+    incident: Callable[[str], None] = staticmethod(_forget)
     _deadline: asyncio.TimerHandle | None = None
     _head = 0
 
