@@ -146,7 +146,7 @@ def decode_message(message: dict[str, Any], where: str) -> Message:
         function_call=_function(call, "", f"{where}.function_call") if call else None,
         refusal=_optional(message, "refusal", where) or refused,
         reasoning=_optional(message, "reasoning_content", where) or _optional(message, "reasoning", where),
-        audio=message.get("audio"),
+        audio=fields_of(message["audio"], f"{where}.audio") if message.get("audio") is not None else None,
         cache=_cache(message),
     )
 
