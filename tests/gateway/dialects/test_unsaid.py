@@ -5,6 +5,8 @@ import pytest
 
 from pilothouse.gateway.dialects.codecs import codec
 
+from .goldens import golden, read_stream, write_stream
+
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -127,3 +129,18 @@ def test_signed_thoughts_return_to_their_vendor():
     chat = msgspec.json.decode(codec("openai.chat").encode_request(request, model="gpt-5", stream=False))
     assert chat["reasoning_effort"] == "low"
     assert "c2ln" not in msgspec.json.encode(chat["messages"][0]).decode()
+
+
+def test_signed_thoughts_return_through_a_client_of_chat():
+    signed = [{"type": "thinking", "thinking": "Two towns.", "signature": "c2ln"}]
+    answer = codec("anthropic.messages").decode_response(golden("anthropic.messages", "answer.json"))
+    message = msgspec.json.decode(codec("openai.chat").encode_response(answer))["choices"][0]["message"]
+    assert message["thinking_blocks"] == signed
+    chunks, _ = read_stream("anthropic.messages", golden("anthropic.messages", "stream.sse"))
+    assert msgspec.json.encode(signed[0]) in write_stream("openai.chat", chunks)
+    body = msgspec.json.encode({"model": "m", "messages": [*CHAT["messages"], message]})
+    request = codec("openai.chat").decode_request(body)
+    back = msgspec.json.decode(codec("anthropic.messages").encode_request(request, model="c", stream=False))
+    assert back["messages"][1]["content"][0] == signed[0]
+    for target in ("openai.chat", "openai.responses"):
+        assert b"c2ln" not in codec(target).encode_request(request, model="m", stream=False)

@@ -127,7 +127,7 @@ def _part(block: dict[str, Any], where: str) -> Part:
     kind = block.get("type")
     if kind == "text":
         return TextPart(text=text_of(block.get("text"), f"{where}.text"), cache=cache_of(block))
-    if kind not in {"image", "document"}:
+    if kind not in ("image", "document"):
         raise ValueError(f"{where}: a block of the kind {kind!r} cannot be translated")
     source = fields_of(block.get("source"), f"{where}.source")
     if kind == "document":

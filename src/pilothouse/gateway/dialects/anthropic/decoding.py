@@ -96,7 +96,7 @@ def _messages(messages: list[dict[str, Any]]) -> tuple[Message, ...]:
     for place, message in enumerate(messages):
         where = f"messages[{place}]"
         role = message.get("role")
-        if role not in {"user", "assistant", "system"}:
+        if role not in ("user", "assistant", "system"):
             raise ValueError(f"{where}.role must be user or assistant, not {role!r}")
         content = message.get("content")
         if isinstance(content, str):

@@ -1,4 +1,8 @@
-"""OpenAI's chat form."""
+"""OpenAI's chat form.
+
+Thoughts that Anthropic signed travel in ``thinking_blocks`` beside a message's content, as its own blocks, so that a
+client of this form can send them back; OpenAI's clients keep fields they do not know.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from pilothouse.gateway.dialects.anthropic.blocks import decode_blocks
 from pilothouse.gateway.dialects.reading import (
     bytes_of,
     convert,
@@ -134,6 +135,7 @@ def decode_message(message: dict[str, Any], where: str) -> Message:
         raise ValueError(f"{where}.role must be one of {', '.join(_ROLES)}, not {message.get('role')!r}")
     calls = message.get("tool_calls")
     call = message.get("function_call")
+    signed: Any = message.get("thinking_blocks")
     content, refused = _content(message.get("content"), f"{where}.content")
     return Message(
         role=role,
@@ -146,7 +148,8 @@ def decode_message(message: dict[str, Any], where: str) -> Message:
         function_call=_function(call, "", f"{where}.function_call") if call else None,
         refusal=_optional(message, "refusal", where) or refused,
         reasoning=_optional(message, "reasoning_content", where) or _optional(message, "reasoning", where),
-        audio=message.get("audio"),
+        thoughts=decode_blocks(signed, f"{where}.thinking_blocks").thoughts if signed else (),
+        audio=fields_of(message["audio"], f"{where}.audio") if message.get("audio") is not None else None,
         cache=_cache(message),
     )
 

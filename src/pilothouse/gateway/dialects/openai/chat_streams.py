@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pilothouse.gateway.dialects.anthropic.blocks import encode_thoughts
 from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of, write_event
 from pilothouse.gateway.dialects.openai.chat_meter import error_text
 from pilothouse.models.providers import wire
@@ -79,10 +80,14 @@ class ChatWriter:
         }
         self._includes_usage = include_usage
         self._begun: set[int] = set()
+        self._thought = ""
 
     def feed(self, chunk: ChatChunk) -> bytes:
         """Return the event of one chunk."""
         delta = _delta(chunk)
+        self._thought += chunk.reasoning
+        if chunk.signature or chunk.hidden:
+            delta["thinking_blocks"] = self._signed(chunk)
         if not delta and chunk.finish_reason is None and chunk.role is None:
             return b""
         if chunk.index not in self._begun:
@@ -95,6 +100,12 @@ class ChatWriter:
             "finish_reason": finish_of(chunk.finish_reason),
         }
         return write_event(_encode({**self._head, "choices": [choice]}))
+
+    def _signed(self, chunk: ChatChunk) -> list[dict[str, Any]]:
+        if chunk.hidden:
+            return [{"type": "redacted_thinking", "data": chunk.hidden}]
+        text, self._thought = self._thought, ""
+        return [{"type": "thinking", "thinking": text, "signature": chunk.signature}]
 
     def finish(self, usage: Usage | None) -> bytes:
         """Return the closing events."""
@@ -192,6 +203,9 @@ def _message(message: Message) -> dict[str, Any]:
     }
     if message.reasoning:
         body["reasoning_content"] = message.reasoning
+    signed = encode_thoughts(message)
+    if signed:
+        body["thinking_blocks"] = signed
     if message.annotations:
         body["annotations"] = list(message.annotations)
     if message.audio is not None:

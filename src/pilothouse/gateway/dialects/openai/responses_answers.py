@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pilothouse.gateway.dialects.openai.chat_meter import error_text
 from pilothouse.gateway.dialects.openai.responses_items import Assistant
-from pilothouse.gateway.dialects.reading import fields_of, read_as
+from pilothouse.gateway.dialects.reading import fields_of, list_of, read_as
 from pilothouse.models.types import ChatResponse, Message, Usage
 
 
@@ -102,8 +102,7 @@ def decode_response(body: bytes) -> ChatResponse:
         fields = fields_of(item, f"output[{place}]")
         turn.add(fields, f"output[{place}]")
         if fields.get("type") == "message":
-            for part in fields.get("content") or ():
-                logprobs.extend(part.get("logprobs") or ())
+            logprobs.extend(_logprobs_of(fields.get("content")))
     message = turn.message() or Message(role="assistant")
     reason = reason_of(whole.incomplete_details, calls=bool(message.tool_calls))
     found = {"content": logprobs} if logprobs else None
@@ -120,6 +119,15 @@ def decode_response(body: bytes) -> ChatResponse:
         created=int(whole.created_at),
         service_tier=whole.service_tier,
     )
+
+
+def _logprobs_of(content: Any) -> list[Any]:
+    found: list[Any] = []
+    if isinstance(content, list):
+        for part in cast("list[Any]", content):
+            said = fields_of(part, "`output.content`").get("logprobs")
+            found.extend(list_of(said or [], "`output.content.logprobs`"))
+    return found
 
 
 def usage_of(body: bytes) -> tuple[Usage | None, str]:

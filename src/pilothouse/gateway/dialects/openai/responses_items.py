@@ -86,7 +86,8 @@ class Assistant:
                 self.refusal = (self.refusal or "") + text_of(part.get("refusal"), f"{where}[{place}].refusal")
             else:
                 self.parts.append(_part(part, f"{where}[{place}]"))
-                self.annotations.extend(part.get("annotations") or ())
+                cited = list_of(part.get("annotations") or [], f"{where}[{place}].annotations")
+                self.annotations.extend(fields_of(item, f"{where}[{place}].annotations") for item in cited)
 
 
 def decode_items(items: list[Any]) -> tuple[Message, ...]:
@@ -151,7 +152,7 @@ def _content(content: Any, where: str) -> Content:
 
 def _part(part: dict[str, Any], where: str) -> Part:
     kind = part.get("type")
-    if kind in {"input_text", "output_text", "text"}:
+    if kind in ("input_text", "output_text", "text"):
         return TextPart(text=text_of(part.get("text"), f"{where}.text"))
     if kind == "input_image":
         if part.get("image_url") is None:
