@@ -24,6 +24,13 @@ CHAT = ("openai.chat", "openai.completions", "openai.responses", "anthropic.mess
 
 CASES = [
     ("open_ai", {"api_key": KEY}, "openai.chat", "https://api.openai.com/v1/chat/completions", "authorization"),
+    (
+        "open_ai",
+        {"api_key": KEY, "base_url": "https://eu.api.openai.com/v1"},
+        "openai.responses",
+        "https://eu.api.openai.com/v1/responses",
+        "authorization",
+    ),
     ("open_ai", {"api_key": KEY}, "openai.responses", "https://api.openai.com/v1/responses", "authorization"),
     ("open_ai", {"api_key": KEY}, "openai.speech", "https://api.openai.com/v1/audio/speech", "authorization"),
     (
@@ -195,6 +202,12 @@ def test_a_form_is_spoken_or_translated_or_not_served(provide: Provide, kind: st
     assert all(provider.wire(wire) is not None for wire in CHAT)
     if kind != "anthropic":
         assert provider.wire("anthropic.count_tokens") is None
+
+
+def test_openais_regional_hosts_are_openai(provide: Provide) -> None:
+    provider = provide("open_ai", api_key=KEY, base_url="https://eu.api.openai.com/v1")
+
+    assert (provider.name, provider.wire("openai.responses")) == ("openai", "openai.responses")
 
 
 def test_an_old_version_of_azure_is_asked_for_chat_in_place_of_responses(provide: Provide) -> None:

@@ -194,7 +194,7 @@ def test_the_message_is_short_on_one_line_and_without_the_key(reader: Refusals) 
     assert message.startswith("Incorrect API key provided: ***")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.integers(100, 599),
     st.binary(max_size=200),
@@ -223,7 +223,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(200, 599), JSON)
 def test_no_json_of_odd_kinds_breaks_the_reader(status: int, value: object) -> None:
     assert Refusals([], FixedClock(NOW)).read(status, {}, json.dumps(value).encode()).message

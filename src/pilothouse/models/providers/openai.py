@@ -15,6 +15,8 @@ from pilothouse.models.types import Connection
 
 PROVIDERS: Final = {
     "api.openai.com": "openai",
+    "eu.api.openai.com": "openai",
+    "us.api.openai.com": "openai",
     "api.groq.com": "groq",
     "api.deepseek.com": "deepseek",
     "api.mistral.ai": "mistral_ai",
