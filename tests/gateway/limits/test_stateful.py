@@ -164,7 +164,7 @@ class TestMemory(MemoryMachine.TestCase):
 
 
 class TestShared(SharedMachine.TestCase):
-    settings = settings(max_examples=6, stateful_step_count=25, deadline=None, phases=[Phase.generate])
+    settings = settings(max_examples=4, stateful_step_count=25, deadline=None, phases=[Phase.generate])
 
     def setUp(self) -> None:
         SharedMachine.server = RedisServer()

@@ -15,7 +15,7 @@ from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.settings import LimitRule
 from pilothouse.gateway.types import Tenant
 
-LIMIT = 200.0
+LIMIT = 5.0
 RULES = (
     LimitRule(dollars=LIMIT, per="total"),
     LimitRule(tokens=10**9, per="month", each="key"),
