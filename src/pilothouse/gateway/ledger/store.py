@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the engine is loaded when the store is opened
     from duckdb import DuckDBPyConnection
 
 _DAY: Final = 86_400_000_000_000
-_BATCH: Final = 32 << 20
+_BATCH: Final = 8 << 20
 
 
 class LedgerStore:
