@@ -175,9 +175,8 @@ def main() -> None:
     print(f"{texts} texts, {characters} characters, {len(LOCALES)} locales: {seconds / characters * 1e9:.0f} us/kB")
     for kind in sorted(planted):
         right, bad = found_right[kind], wrong[kind]
-        print(
-            f"| {kind} | {planted[kind]} | {wilson(right, planted[kind])} | {wilson(right, right + bad)} | {left[kind]} |"
-        )
+        recall, precision = wilson(right, planted[kind]), wilson(right, right + bad)
+        print(f"| {kind} | {planted[kind]} | {recall} | {precision} | {left[kind]} |")
     print("wrong findings of other kinds:", {kind: count for kind, count in wrong.items() if kind not in planted})
     for name, (kind, make) in keys(draw).items():
         right = sum(any(item.kind == kind for item in find(f"use this: {make()} and go on")) for _ in range(200))

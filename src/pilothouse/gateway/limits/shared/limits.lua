@@ -4,6 +4,7 @@
 -- ARGV[1]  verb, ARGV[2] worker, ARGV[3] lease in milliseconds, then what the verb takes
 -- EPOCH    is put before this text: a server that was started anew does not know the script of the old epoch any more
 --
+-- Answers are one packed list of whole numbers: cheaper to read than one by one.
 -- Numbers are doubles: whole below 2^53, which `script.py` sees to.
 local prefix = KEYS[1] .. ':' .. EPOCH .. ':'
 local verb, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -307,12 +308,14 @@ if verb == 'begin' then
   if (redis.call('HGET', KEYS[1], 'nonce') or '') == ARGV[4] then
     redis.call('DEL', KEYS[1])
     redis.call('HSET', KEYS[1], 'nonce', EPOCH, 'until', whole(now + tonumber(ARGV[5]) * 1000))
-    return { 1 }
+    return cmsgpack.pack({ 1 })
   end
-  return { 0 }
+  return cmsgpack.pack({ 0 })
 end
 local epoch = redis.call('HMGET', KEYS[1], 'nonce', 'until')
-if epoch[1] ~= EPOCH then return { -1, 1, 0 } end
+if epoch[1] ~= EPOCH then return cmsgpack.pack({ -1, 1, 0 }) end
 local left = tonumber(epoch[2]) - now
-if left > 0 and (verb == 'reserve' or verb == 'open' or verb == 'extend') then return { -1, 2, math.ceil(left / 1000) } end
-return verbs[verb](unpack(ARGV, 4))
+if left > 0 and (verb == 'reserve' or verb == 'open' or verb == 'extend') then
+  return cmsgpack.pack({ -1, 2, math.ceil(left / 1000) })
+end
+return cmsgpack.pack(verbs[verb](unpack(ARGV, 4)))
