@@ -44,6 +44,25 @@ def test_no_hedge_where_none_is_wanted_or_nobody_is_left(bench: Bench) -> None:
     assert way.hedge() is None
 
 
+def test_a_call_that_is_dropped_gives_back_what_it_held(bench: Bench) -> None:
+    bench.add("chat", D("a"), D("b"), hedge=Hedge(after=1, share=1.0), retries=CallRetries(attempts=9))
+    way = bench.start()
+    step = way.next()
+    assert way.hedge() is not None
+    way.close()
+    assert bench.board.of("a").in_flight == bench.board.of("b").in_flight == 0
+    way.failed(step, "server")
+    assert way.next() is None
+    health = bench.board.of("a")
+    health.is_open = True
+    bench.board.of("b").rest_until = bench.now + 99
+    way = bench.start()
+    assert way.next().deployment.id == "a"
+    assert health.trial
+    del way
+    assert (health.in_flight, health.trial) == (0, False)
+
+
 def test_the_share_of_hedges_is_kept(bench: Bench) -> None:
     bench.add("chat", D("a"), D("b"), hedge=Hedge(after=1, share=0.1))
     hedged = 0
@@ -175,7 +194,7 @@ def test_any_order_of_events(calls, attempts, hedge, concurrency, failures, stra
     )
     bench.add("more", D("c"), D("a"), breaker=breaker, fallback=("chat",))
     for events in calls:
-        way = bench.start()
+        way = bench.start()  # the one before is gone, and holds nothing
         begun, running = [], []
         for event, place, retry_after, retryable in (("next", 0, None, True), *events):
             step = running[place % len(running)] if running else None

@@ -148,7 +148,8 @@ def test_a_full_deployment_hands_on_and_so_does_one_without_slots(bench: Bench) 
     ways[0].failed(steps[0], "cancelled")
     assert bench.first() == "a"
     bench.add("local", D("model"), vendor=Vendor(slots=1))
-    assert [bench.start("local").next().deployment.id for _ in range(3)] == ["model"] * 3  # it has a queue of its own
+    ways = [bench.start("local") for _ in range(3)]
+    assert [way.next().deployment.id for way in ways] == ["model"] * 3  # it has a queue of its own
 
 
 def test_who_has_free_slots_goes_before_who_has_a_queue(bench: Bench) -> None:

@@ -17,9 +17,6 @@ LONGEST_REST: Final = 3600.0
 EARLY_TRIAL: Final = 1.0
 """Least seconds between two trials of a deployment that is asked before its time for want of others."""
 
-_LONGEST_TRIAL: Final = 900.0
-"""Seconds after which a trial counts as lost: nothing may keep a deployment out for ever."""
-
 _MEMORY: Final = 10.0
 """Seconds in which a time to the first byte loses 63 % of its weight."""
 
@@ -107,7 +104,7 @@ class DeploymentHealth:
         if self.is_open:
             if now < self.open_until:
                 return "open"
-            if self.trial and now < self.tried_at + _LONGEST_TRIAL:
+            if self.trial:
                 return "trial"
         return ""
 
@@ -115,7 +112,7 @@ class DeploymentHealth:
         """Count a call in; return whether it is the trial of a half-open breaker."""
         self.in_flight += 1
         self.used_at = now
-        if not self.is_open or (self.trial and now < self.tried_at + _LONGEST_TRIAL):
+        if not self.is_open or self.trial:
             return False
         self.trial = True
         self.tried_at = now

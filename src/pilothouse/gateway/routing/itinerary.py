@@ -179,6 +179,18 @@ class CallItinerary:
         if mine is not None and failure in TRANSIENT and retryable:
             self._again[mine.id] = mine
 
+    def close(self) -> None:
+        """End every attempt that still runs, with no verdict: the call is over, however that came."""
+        while self._running:
+            attempt = self._running.pop()
+            attempt.health.released(trial=attempt.trial)
+        self._onward = False
+        self._again = {}
+
+    def __del__(self) -> None:
+        # A call that was cancelled at the wrong moment must not fill its deployment's places for ever.
+        self.close()
+
     def _first(self, now: float) -> Step | None:
         selection = self._selection
         settings = selection.plan.route.settings
@@ -230,6 +242,8 @@ class CallItinerary:
         return longest * fraction("wait", f"{self._selection.request.call_id}\0{self.attempts}")
 
     def _begin(self, candidate: Candidate, now: float, wait: float, hedge_after: float | None) -> Step:
+        if self.attempts == 0:
+            self._window.call(now)
         self.attempts += 1
         health = self._board.of(candidate.id)
         step = Step(route=candidate.route, deployment=candidate.deployment, wait=wait, hedge_after=hedge_after)

@@ -41,7 +41,7 @@ class Router:
         self.shadows_dropped = 0
 
     def start(self, route: Route, request: RoutingRequest, routes: Mapping[str, Route]) -> CallItinerary:
-        """Return the way of a call; counts it among the route's calls.
+        """Return the way of a call. Nothing is begun by it.
 
         Args:
             route: What was asked for.
@@ -53,7 +53,6 @@ class Router:
         if book.routes is not routes:
             book = self._book = PlanBook(routes)
         window = self._board.window(route.name)
-        window.call(self._monotonic())
         selection, assignment = self._select(book, route, request)
         return CallItinerary(selection, assignment, self._board, window, self._monotonic)
 
