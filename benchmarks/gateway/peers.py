@@ -84,14 +84,14 @@ def pilothouse(python: str) -> Prepare:
 
     def prepare(folder: Path, mock: str, port: int) -> Launch:
         write_project(folder, mock, port)
-        pilothouse = [python, "-m", "pilothouse.cli.main"]
+        pilothouse = str(Path(python).parent / "pilothouse")
         said = subprocess.run(
-            [*pilothouse, "gateway", "key", "create", "bench", "--json"],
+            [pilothouse, "gateway", "key", "create", "bench", "--json"],
             cwd=folder, check=True, capture_output=True, text=True,
         )  # fmt: skip
         key = json.loads(said.stdout)["secret"]
         return Launch(
-            [*pilothouse, "gateway", "serve", "--port", str(port)],
+            [pilothouse, "gateway", "serve", "--port", str(port)],
             headers={"authorization": f"Bearer {key}"},
             on="keys, limits (requests, tokens, money), ledger, spans, metrics",
         )
@@ -104,7 +104,7 @@ def write_project(folder: Path, mock: str, port: int) -> None:
     routes = "".join(
         f"    {name}:\n      deployments: [{{connection: mock, model: {model}}}]\n" for name, model in MODELS.items()
     )
-    prices = "".join(f"    {model}: {{input: 1.0, output: 4.0}}\n" for model in MODELS.values())
+    prices = "".join(f"    - {{model: {model}, input: 1.0, output: 4.0}}\n" for model in MODELS.values())
     (folder / "pilothouse.yaml").write_text(
         f"gateway:\n  port: {port}\n  access: keys\n  routes:\n{routes}"
         "  limits:\n"
@@ -112,7 +112,7 @@ def write_project(folder: Path, mock: str, port: int) -> None:
         "    - {name: tokens, each: key, tokens: 100000000000, per: minute}\n"
         "    - {name: money, each: key, dollars: 1000000, per: month}\n"
         "    - {name: at-once, each: key, concurrency: 100000}\n"
-        f"  prices:\n{prices}"
+        f"models:\n  prices:\n{prices}"
     )
     (folder / "connections").mkdir()
     (folder / "connections" / "mock.yaml").write_text(

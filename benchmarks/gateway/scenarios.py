@@ -77,7 +77,7 @@ def started(prepare: Prepare, folder: Path, mock: str, port: int, patience: floa
     begun = time.monotonic()
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            ["taskset", "-c", str(GATEWAY_CORE), "env", *words, *launch.command],
+            ["taskset", "-c", str(GATEWAY_CORE), "env", "-u", "PYTHONDONTWRITEBYTECODE", *words, *launch.command],
             cwd=folder, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:

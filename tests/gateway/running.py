@@ -159,6 +159,7 @@ async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str
         transport=transport,
         rates=rates,  # type: ignore[arg-type]
         settlement=settlement,
+        ledger=ledger,  # type: ignore[arg-type]
         metrics=metrics,
         shadows=Shadows(router, transport, settlement),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 
 from pilothouse.access.keys.ring import KeyRing
@@ -21,10 +21,8 @@ from pilothouse.gateway.config.service import ConfigService
 from pilothouse.gateway.config.types import ActiveConfig, RouteTable
 from pilothouse.gateway.config.watcher import ConfigWatcher
 from pilothouse.gateway.guards.pipeline import GuardPipeline
-from pilothouse.gateway.ledger.service import LedgerService
 from pilothouse.gateway.ledger.writer import LedgerWriter
-from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
-from pilothouse.gateway.limits.opening import Spend, opening_balances
+from pilothouse.gateway.limiting import AnyLimiter, Limiting
 from pilothouse.gateway.plane.app import Plane
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.serve import Parts
@@ -33,15 +31,16 @@ from pilothouse.gateway.plane.shadows import Shadows
 from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
 from pilothouse.gateway.providers.interface import Provider
 from pilothouse.gateway.providers.registry import IN_PROCESS, build_provider
+from pilothouse.gateway.routing.feedback.service import FeedbackService
+from pilothouse.gateway.routing.feedback.tuner import BanditTuner
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
 from pilothouse.gateway.routing.types import Deployment
-from pilothouse.gateway.settings import GatewaySettings
+from pilothouse.gateway.settings import GatewaySettings, TrafficExperiment
 from pilothouse.gateway.upstream.http import HttpTransport
 from pilothouse.gateway.upstream.in_process import SCHEME, InProcessProvider, InProcessTransport
 from pilothouse.gateway.upstream.ways import Ways
 from pilothouse.models.rates.card import RateCard
-from pilothouse.models.rates.moments import moment_ns
 from pilothouse.models.service import ModelService
 from pilothouse.safety.detection import redact
 from pilothouse.tracing.service import TracingService
@@ -58,7 +57,7 @@ class Ready:
 
 
 class Gateway:
-    """The gateway of one process. Open it inside the event loop it serves in.
+    """The gateway of one process. Make it inside the event loop it serves in.
 
     Args:
         services: The project.
@@ -81,7 +80,7 @@ class Gateway:
         self.ledger = services.get(LedgerWriter)
         self.metrics = Metrics()
         self.router = Router(HealthBoard(), price=self._price)
-        self._limits = LimiterState()
+        self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
         self.faults: dict[str, str] = {}
         self._ready = self._prepare(self._config.start())
         self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
@@ -103,6 +102,8 @@ class Gateway:
             capture=self._capture,
         )
         self._ring = self._key_watcher.ring
+        self._limiter: AnyLimiter | None = self._limiting.limiter(self._ready.config.settings)
+        self._tuner = BanditTuner(services.get(FeedbackService), self._experiments, self._weigh, self._config_broken)
         self.plane = Plane(parts, self._snapshot())
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -121,12 +122,19 @@ class Gateway:
         """The configuration in force."""
         return self._ready.config
 
-    def open(self) -> None:
-        """Begin to follow changes; call it inside the event loop."""
+    @property
+    def is_taking(self) -> bool:
+        """Whether calls are taken: rows can be written, limits can be kept, and the end has not begun."""
+        return not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
+
+    async def open(self) -> None:
+        """Begin to follow changes; return when calls can be taken."""
         self._loop = asyncio.get_running_loop()
         self._loop.run_in_executor(None, self.rates.warm)
         self._key_watcher.start()
         self._config_watcher.start()
+        self._tuner.start()
+        await self._limiting.join()
 
     def reload(self) -> None:
         """Take in `pilothouse.yaml` anew; a file that must not be leaves everything as it is, and says why."""
@@ -138,7 +146,9 @@ class Gateway:
         """Write what is left and close what is open."""
         self._config_watcher.close()
         self._key_watcher.close()
+        self._tuner.close()
         await self._shadows.aclose()
+        await self._limiting.aclose()
         await self._transport.aclose()
         await self._models.aclose()
         self.ledger.close()
@@ -167,16 +177,8 @@ class Gateway:
                 ready.guards[route.name] = guards
             if route.name not in ready.caches and (route.settings.cache or route.settings.semantic_cache):
                 ready.caches[route.name] = self._caches(route.name, settings)
-        if settings.limits:
-            names = {key.id: key.name for key in self._keys.list()}
-            balances = opening_balances(settings.limits, self, moment_ns(self._services.clock.now()), names)
-            self._limits.open({key: sum_ for key, sum_ in balances.items() if key[0] not in self._limits.meters})
+        self._limiting.prepare(settings)
         return ready
-
-    def spent(self, since_ns: int) -> Iterable[Spend]:
-        """Return what the ledger knows of calls since a moment."""
-        for row in self._services.get(LedgerService).spent(since_ns):
-            yield Spend(tenant=row.tenant, route=row.route, requests=row.requests, tokens=row.tokens, cost=row.cost)
 
     def _caches(self, name: str, settings: GatewaySettings) -> RouteCaches:
         route = settings.routes[name]
@@ -203,16 +205,22 @@ class Gateway:
         rate = self.rates.rate(deployment.provider.name, deployment.model, time.time_ns())
         return rate.bound(1000, 500) if rate is not None else None
 
+    def _experiments(self) -> list[TrafficExperiment]:
+        routes = self._ready.config.settings.routes.values()
+        return [route.experiment for route in routes if route.experiment is not None]
+
+    def _weigh(self, weights: Mapping[str, Mapping[str, float]]) -> None:
+        self._on_loop(lambda: self.router.set_weights(weights))
+
     def _snapshot(self) -> Snapshot:
         ready, settings = self._ready, self._ready.config.settings
-        limiter = MemoryLimiter(settings.limits, self._limits, unpriced=settings.unpriced) if settings.limits else None
         return Snapshot(
             version=str(ready.config.version.number),
             settings=settings,
             routes=ready.table.routes,
             open_routes=ready.table.open_routes,
             keys=None if self._is_open(settings, self._ring) else self._ring,
-            limiter=limiter,
+            limiter=self._limiter,
             guards=ready.guards,
             caches=ready.caches,
         )
@@ -237,7 +245,9 @@ class Gateway:
         self._on_loop(lambda: self._take(ready=ready))
 
     def _take(self, *, ready: Ready | None = None, ring: KeyRing | None = None) -> None:
-        self._ready = ready or self._ready
+        if ready is not None:
+            self._ready = ready
+            self._limiter = self._limiting.limiter(ready.config.settings)
         self._ring = ring or self._ring
         self.plane.snapshot = self._snapshot()
 

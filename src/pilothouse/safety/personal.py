@@ -14,16 +14,15 @@ from pilothouse.safety.views import View
 _DOMAIN = re.compile(
     r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w@])|(?:[^\W_][\w-]{0,61}\.){1,8}xn--[a-z0-9-]{1,40}"
 )
-_LOCAL = frozenset("._%+-'!#$&*/=?^`{|}~")
-_FILES = frozenset(
-    ["png", "jpg", "jpeg", "gif", "svg", "webp", "bmp", "ico", "css", "js", "ts", "mjs", "map", "html", "htm", "json", "yaml", "yml", "md", "txt", "py", "so", "dll"]
-)
+_LOCAL = frozenset("._%+-'")
+_FILE_ENDINGS = "png jpg jpeg gif svg webp bmp ico css js ts mjs map html htm json yaml yml md txt py so dll"
+_FILES = frozenset(_FILE_ENDINGS.split())
 _NUMBERS = re.compile(r"[0-9][0-9 ()./\-+]{5,}[0-9]")
 _CARD = re.compile(r"(?<![0-9.+])[0-9](?:[ -]?[0-9]){13,18}(?![0-9])")
 _SSN = re.compile(r"(?<![0-9-])[0-9]{3}([- .])[0-9]{2}\1[0-9]{4}(?![0-9-])")
 _IP = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
 _IP6 = re.compile(r"(?<![0-9A-Za-z:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![0-9A-Za-z:])")
-_CHECK_DIGITS = re.compile(r"[0-9]{2}(?=[ -]?[A-Za-z0-9]{3,4})")
+_CHECK_DIGITS = re.compile(r"[0-9][0-9](?=[ -]?[A-Za-z0-9]{3,4})")
 _NANP = re.compile(
     r"(?<![0-9A-Za-z.,=#/_-])(?:(?:\+|00)?1[ .-]?)?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}"
     r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?(?![0-9]|[.-][0-9])"
@@ -41,16 +40,20 @@ _MONTH = (
     r"|octubre|noviembre|diciembre)"
 )
 _DATE = re.compile(
-    rf"[0-9]{{1,4}}[./-][0-9]{{1,2}}[./-][0-9]{{2,4}}|[0-9]{{1,2}}(?:st|nd|rd|th|\.)?[ -](?:of |de )?{_MONTH}\.?,?[ -](?:de )?[0-9]{{4}}"
+    r"[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{2,4}"
+    rf"|[0-9]{{1,2}}(?:st|nd|rd|th|\.)?[ -](?:of |de )?{_MONTH}\.?,?[ -](?:de )?[0-9]{{4}}"
     rf"|{_MONTH}\.? [0-9]{{1,2}}(?:st|nd|rd|th)?,? [0-9]{{4}}"
 )
 _BIRTH = re.compile(
-    r"(?<!\w)(?:born|d\.?o\.?b\.?|date ?of ?birth|birth ?(?:day|date)|geboren|geburtsdatum|née?|nacid[oa]|naissance|nacimiento)(?!\w)"
+    r"(?<!\w)(?:born|d\.?o\.?b\.?|date ?of ?birth|birth ?(?:day|date)|geboren|geburtsdatum|née?|nacid[oa]|naissance"
+    r"|nacimiento)(?!\w)"
 )
 _BIRTH_WORDS: Final = ("born", "dob", "d.o.b", "birth", "gebor", "geburt", "né", "nacid", "naissance", "nacimiento")
 _PHONE_WORDS: Final = re.compile(
-    r"(?:phone|tel\b|tel\.|telef|mobil|cell|fax|whatsapp|call |text me|reach me|dial|contact|handy|sms)"
+    r"phone|tel\b|tel\.|telef|mobil|cell|fax|whatsapp|call |my number|answering|messages to|text me|reach me|dial"
+    r"|contact|handy|sms"
 )
+_PHONE_PLACES: Final = re.compile(r"[ ,(-]{1,3}(?:office|fax|mobile|cell|home|work|handy)(?!\w)")
 _SSN_WORDS: Final = re.compile(r"(?:ssn|social security)")
 _NEAR: Final = 32
 
@@ -69,7 +72,7 @@ def emails(view: View) -> Iterator[Finding]:
                 start, lowest = at, max(0, at - 64)
                 while start > lowest and (text[start - 1].isalnum() or text[start - 1] in _LOCAL):
                     start -= 1
-                while start < at and text[start] in "._%+-'/=`{|}":
+                while start < at and text[start] in _LOCAL:
                     start += 1
                 ending = domain[0].rpartition(".")[2].lower()
                 scp = text[start:at] == "git" or ending in _FILES
@@ -135,6 +138,8 @@ def _phones(view: View, begin: int, end: int) -> Iterator[Finding]:
     for match in _NANP.finditer(text, begin, end):
         yield Finding(kind="phone", start=match.start(), end=match.end(), score=0.9)
     for match in _ABROAD.finditer(text, begin, end):
+        if match[0].startswith("00") and match[0].isdigit():
+            continue
         yield Finding(kind="phone", start=match.start(), end=match.end(), score=0.9)
     for match in _NATIONAL.finditer(text, begin, end):
         inner = match[0].strip("()")
@@ -142,7 +147,8 @@ def _phones(view: View, begin: int, end: int) -> Iterator[Finding]:
             yield Finding(kind="phone", start=match.start(), end=match.end(), score=0.7)
     for match in _TOLD.finditer(text, begin, end):
         near = view.lower[max(0, match.start() - _NEAR) : match.start()]
-        if _PHONE_WORDS.search(near) and not _DATE_LIKE.search(match[0]) and not _IP.match(match[0]):
+        is_told = _PHONE_WORDS.search(near) or _PHONE_PLACES.match(view.lower, match.end())
+        if is_told and not _DATE_LIKE.search(match[0]) and not _IP.match(match[0]):
             yield Finding(kind="phone", start=match.start(), end=match.end(), score=0.6)
 
 
@@ -182,7 +188,7 @@ def births(view: View) -> Iterator[Finding]:
         return
     for match in _BIRTH.finditer(lower):
         date = _DATE.search(lower, match.end(), match.end() + 48)
-        if date and date.start() - match.end() <= 24 and "." not in lower[match.end() : date.start()].rstrip(". "):
+        if date and date.start() - match.end() <= 24:
             yield Finding(kind="birth_date", start=date.start(), end=date.end(), score=0.8)
 
 

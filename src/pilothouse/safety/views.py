@@ -18,6 +18,7 @@ _COMPATIBLE: Final = chain(
     range(0xA0, 0xC0), range(0x2000, 0x2200), range(0x2460, 0x2500), range(0x3000, 0x3001),
     range(0xFF01, 0xFFE7), range(0x1D400, 0x1D800),
 )  # fmt: skip
+_ESCAPED: Final = re.compile(r"\\[nrt]")
 _DIGITS: Final = (0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0)
 _INVISIBLE: Final = re.compile("[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e"
                                "\u2060-\u2069\ufe00-\ufe0f\ufeff]")  # fmt: skip
@@ -60,6 +61,9 @@ class View:
                 self._kept = [index for index in range(len(text)) if index not in gone]
                 text = _INVISIBLE.sub("", text)
             text = text.translate(_TABLE)
+        if "\\" in text:
+            # Line ends written as escapes, as in JSON inside of a text, part words as line ends do.
+            text = _ESCAPED.sub("  ", text)
         self.text = text
         lower = text.lower()
         # A few letters grow in lower case; offsets count more than those.

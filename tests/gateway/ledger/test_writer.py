@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pilothouse.core.errors import StorageError
@@ -20,7 +21,8 @@ from pilothouse.core.storage.files import AppendLog
 from pilothouse.gateway.ledger.service import LedgerService
 from pilothouse.gateway.ledger.types import CallFilter
 from pilothouse.gateway.ledger.writer import LedgerWriter
-from pilothouse.gateway.types import Attempt
+from pilothouse.gateway.types import Attempt, LedgerEntry
+from pilothouse.models.types import Usage
 
 from .conftest import entry
 
@@ -176,38 +178,36 @@ def test_what_the_disk_refused_to_the_end_is_said(
     assert "1 ledger entries were refused to the end and are lost" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "'; DROP TABLE calls; --",
-        '"',
-        "\\",
-        "\x00",
-        "\x01",
-        "\n\r\u2028",
-        "\ud800",
-        "名前 \U0001f600",
-        "x" * 100_000,
-        "$.a[0]",
-        "~0/~1",
-    ],
-)
-def test_hostile_texts_are_kept_and_found(ledger: Callable[..., LedgerService], text: str) -> None:
-    kept = text.encode("utf-8", "replace").decode()
-    written: dict[str, Any] = {"metadata": {text: text}, "end_user": text, "session": text, "model": text}
-    service = ledger(entry(1, **written, attempts=(Attempt(deployment=text, begun_ns=0, duration_ns=1),)), entry(2))
-    found = service.call("call-000001").entry
-    assert found.metadata == {kept: kept}
-    assert found.attempts[0].deployment == kept
-    wanted = CallFilter(metadata={kept: kept}, match={"end_user": kept, "model": kept})
-    if "\x00" not in text:
-        assert [call.entry.id for call in service.calls(wanted).calls] == ["call-000001"]
-    assert sum(row.calls for row in service.spend(("model",))) == 2
+HOSTILE = [
+    *("'; DROP TABLE calls; --", '"', "\\", "\x00", "\x01", "\n\r\u2028", "\ud800", "名前 \U0001f600", "x" * 100_000),
+    *("$.a[0]", "~0/~1", "%s{}"),
+]
+
+
+def test_hostile_texts_are_kept_and_found(ledger: Callable[..., LedgerService]) -> None:
+    def hostile(number: int, text: str) -> LedgerEntry:
+        written: dict[str, Any] = {"metadata": {text: text}, "end_user": text, "session": text, "model": text}
+        return entry(number, **written, attempts=(Attempt(deployment=text, begun_ns=0, duration_ns=1),))
+
+    service = ledger(*(hostile(number, text) for number, text in enumerate(HOSTILE)))
+    calls = service.calls().calls
+    for text, call in zip(HOSTILE, reversed(calls), strict=True):
+        kept = text.encode("utf-8", "replace").decode()
+        assert call.entry.metadata == {kept: kept}
+        assert call.entry.attempts[0].deployment == kept
+    for text in HOSTILE[3:8]:
+        kept = text.encode("utf-8", "replace").decode()
+        wanted = CallFilter(match={"end_user": kept, "model": kept})
+        if "\x00" not in kept:
+            wanted = msgspec.structs.replace(wanted, metadata={kept: kept})
+        assert [found.entry.model for found in service.calls(wanted).calls] == [kept]
+    assert len(service.spend(("model",))) == len(HOSTILE)
 
 
 def test_counts_beyond_all_reason_do_not_stop_the_ledger(ledger: Callable[..., LedgerService]) -> None:
     huge = entry(1, cost=2**63)
-    service = ledger(huge, entry(2))
+    service = ledger(huge, entry(2), entry(3, usage=Usage(input_tokens=10**30), cost=10**33))
     (row,) = service.spend()
-    assert (row.calls, row.unknown, row.cost) == (2, 1, 1_000_000)
+    assert (row.calls, row.unknown, row.cost) == (3, 2, 1_000_000)
+    assert service.rerate().became_known == 0
     assert service.call(huge.id).entry == huge

@@ -154,3 +154,14 @@ def test_ending_twice_counts_once(bench: Bench) -> None:
     way.served(step, 0.1)
     assert bench.board.of("a").in_flight == 0
     assert bench.board.of("a").failures == 0
+
+
+def test_a_trial_that_was_lost_does_not_keep_it_out_for_ever(bench: Bench) -> None:
+    bench.add("chat", D("a"), D("b", priority=1), retries=ONCE, breaker=BREAKER)
+    fail(bench, 3)
+    bench.now += 5
+    assert bench.start().next().deployment.id == "a"
+    bench.now += 899
+    assert bench.start().next().deployment.id == "b"
+    bench.now += 2
+    assert bench.start().next().deployment.id == "a"

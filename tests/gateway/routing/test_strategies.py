@@ -163,3 +163,10 @@ def test_only_who_can_serve_the_form_is_asked(bench: Bench) -> None:
     way = bench.start(wire="openai.images")
     assert way.next() is None
     assert way.reason == "unserved"
+
+
+def test_a_call_that_no_condition_fits_is_not_told_to_come_again(bench: Bench) -> None:
+    bench.add("chat", D("gold", when=Condition(headers={"tier": "gold"})))
+    way = bench.start()
+    assert way.next() is None
+    assert (way.reason, way.retry_after) == ("unserved", None)

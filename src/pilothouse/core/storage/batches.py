@@ -18,8 +18,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from pilothouse.core.errors import StorageError
-from pilothouse.core.hooks import weakly
 from pilothouse.core.storage.files import AppendLog
+from pilothouse.core.storage.hooks import weakly
 from pilothouse.core.storage.segments import new_segment
 
 _RETRY: Final = 1.0

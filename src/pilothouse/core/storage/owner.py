@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from pilothouse.core.errors import Conflict
-from pilothouse.core.hooks import weakly
 from pilothouse.core.storage.faults import disk_fault
+from pilothouse.core.storage.hooks import weakly
 
 _PAUSE = 0.05
 

@@ -15,10 +15,19 @@ from pilothouse.gateway.types import Body, Wire
 _LONGEST: Final = 4000
 _NUMBER: Final = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_QUOTED: Final = re.compile(r"[\"“«`]([^\"”»`]{1,200})[\"”»`]")
-_OPPOSITES: Final = frozenset(
-    ["not", "no", "never", "none", "without", "nor", "neither", "cannot", "unless", "except", "n't", "non", "kein", "keine", "keinen", "nicht", "nie", "ohne", "pas", "jamais", "sans", "sin", "nunca", "ni", "before", "after", "above", "below", "under", "over", "more", "less", "most", "least", "min", "max", "minimum", "maximum", "increase", "decrease", "enable", "disable", "allow", "deny", "add", "remove", "delete", "create", "first", "last", "start", "stop", "begin", "end", "open", "close", "up", "down", "in", "out", "left", "right", "true", "false", "buy", "sell", "import", "export", "encrypt", "decrypt", "encode", "decode", "from", "to", "ascending", "descending", "highest", "lowest", "high", "low", "hot", "cold", "win", "lose", "pros", "cons", "advantages", "disadvantages", "best", "worst", "upper", "lower", "old", "new", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty", "thirty", "fifty", "hundred", "thousand", "million", "billion"]
+_QUOTED: Final = re.compile(r"[\"“«`]([^\"”»`]{1,200})[\"”»`]|(?<!\w)['‘]([^'’]{1,200})['’](?!\w)")
+_OPPOSITE_WORDS: Final = (
+    "not no never none without nor neither cannot unless except kein keine keinen nicht nie ohne pas jamais sans "
+    "sin nunca ni before after above below under over more less most least min max minimum maximum increase "
+    "decrease enable disable allow deny add remove delete create first last second third start stop begin end "
+    "open close left right true false buy sell import export encrypt decrypt encode decode ascending descending "
+    "highest lowest high low hot cold win lose pros cons advantages disadvantages best worst upper lower old new "
+    "today tomorrow yesterday tonight monday tuesday wednesday thursday friday saturday sunday january february "
+    "march april may june july august september october november december one two three four five six seven "
+    "eight nine ten eleven twelve twenty thirty fifty hundred thousand million billion"
 )
+_OPPOSITES: Final = frozenset(_OPPOSITE_WORDS.split())
+_ORIGIN: Final = re.compile(r"\b(?:from|von|depuis|desde) (?:(?:the|a|an|my|our|der|dem|den|la|le|el) )?(\w+)")
 
 
 class Split(Struct, frozen=True):
@@ -42,20 +51,18 @@ def split(wire: Wire, body: Body) -> Split | None:
     field = "input" if wire == "openai.responses" else "messages"
     if wire not in {"openai.chat", "anthropic.messages", "openai.responses"} or field not in body:
         return None
-    value = msgspec.json.decode(body[field])
+    raw = bytes(body[field])
+    value = msgspec.json.decode(raw)
+    # A key that stands twice is read by others in another way than here: such a request is nobody's like.
+    if msgspec.json.encode(value).count(b'"') != raw.count(b'"'):
+        return None
     text = _take(value)
     if text is None and isinstance(value, str) and wire == "openai.responses":
         text, value = value, ""
     if text is None or not text.strip() or len(text) > _LONGEST:
         return None
     digest = body_digest(wire, {**body, field: msgspec.Raw(msgspec.json.encode(value))})
-    if digest is None:
-        return None
-    # Two requests that a reader could take for one another must not share a frame: their bytes are told apart too.
-    doubled = len(re.findall(rb'"', msgspec.json.encode(msgspec.json.decode(body[field])))) != bytes(body[field]).count(
-        b'"'
-    )
-    return None if doubled else Split(hashlib.sha256(b"frame" + digest).digest(), text)
+    return None if digest is None else Split(hashlib.sha256(b"frame" + digest).digest(), text)
 
 
 def _take(value: Any) -> str | None:
@@ -94,17 +101,18 @@ def marks(text: str) -> bytes:
         sorted(_NUMBER.findall(text)),
         [("not" if word.endswith(("n't", "n’t")) or word == "cannot" else word) for word in opposites],
         sorted(_QUOTED.findall(text)),
-        sorted(_names(text)),
+        sorted(_ORIGIN.findall(lower)),
+        _names(text),
     ]
     return hashlib.sha256(msgspec.json.encode(found)).digest()
 
 
-def _names(text: str) -> set[str]:
-    """Return words written with a capital where no sentence begins, and words that are no plain words."""
-    names: set[str] = set()
+def _names(text: str) -> list[str]:
+    """Return, in order, words written with a capital where no sentence begins, and words in capitals."""
+    names: list[str] = []
     for match in _WORD.finditer(text):
         word, before = match[0], text[: match.start()].rstrip()[-1:]
         is_inside = before and before not in ".!?:\n"
         if len(word) > 1 and ((word[0].isupper() and is_inside) or (word.isupper() and len(word) > 1)):
-            names.add(word.lower().removesuffix("'s").removesuffix("’s"))
+            names.append(word.lower().removesuffix("'s").removesuffix("’s"))
     return names

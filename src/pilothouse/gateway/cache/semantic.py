@@ -131,7 +131,7 @@ class SemanticCache:
             settings, guards
         )
         self._calls: OrderedDict[str, tuple[Entry, bool]] = OrderedDict()
-        self._chance = random.Random(seed)
+        self._chance = random.Random(seed)  # noqa: S311 - a sample, no secret
         self.counts = CacheCounts()
         self.false_hits = FalseHits()
 

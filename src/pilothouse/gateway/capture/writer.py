@@ -14,8 +14,8 @@ from zlib import crc32
 
 import msgspec
 
-from pilothouse.core.hooks import weakly
 from pilothouse.core.storage.batches import BatchOptions, BatchWriter
+from pilothouse.core.storage.hooks import weakly
 from pilothouse.core.storage.segments import FOLDER as INCOMING
 from pilothouse.gateway.capture.types import CaptureCounters, Payload
 from pilothouse.gateway.settings import CaptureSettings

@@ -126,6 +126,6 @@ def _of_deployment(method: str, model: str, path: str) -> Endpoint:
     found = _FIXED.get((method, path))
     if found is not None and found.dialect == "openai":
         return Endpoint(operation=found.operation, wire=found.wire, body=found.body, path=path, model=model)
-    if path in _PATHS:
+    if path in _PATHS and dialect_of(path) == "openai":
         raise Refusal("method_not_allowed", f"{method} is not understood at {path}")
     raise Refusal("unknown_endpoint", f"no deployment serves {path}")

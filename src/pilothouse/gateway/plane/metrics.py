@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pilothouse.core.extras import require
 from pilothouse.gateway.plane.call import Call
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _OVERHEAD: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+
+
+class _Route(NamedTuple):
+    """The figures of one route, found once."""
+
+    durations: Any
+    overheads: Any
+    firsts: Any
+    read: Any
+    written: Any
+    cost: Any
+    unpriced: Any
 
 
 class Metrics:
@@ -34,6 +46,7 @@ class Metrics:
         self._durations = self._histogram("duration_seconds", "Whole calls", _SECONDS)
         self._firsts = self._histogram("first_byte_seconds", "Until the answer's first byte", _SECONDS)
         self._overheads = self._histogram("overhead_seconds", "Time spent in the gateway itself", _OVERHEAD)
+        self._routes: dict[str, _Route] = {}
         self._known: dict[tuple[Any, ...], Any] = {}
         gauge = prometheus.Gauge(
             "pilothouse_gateway_in_flight", "Calls under way", registry=self.registry, multiprocess_mode="livesum"
@@ -42,23 +55,26 @@ class Metrics:
 
     def ended(self, call: Call, took: int, overhead: int) -> None:
         """Count a call that has ended."""
-        route = call.route.name if call.route else ""
-        self._child(self._calls, route, call.status, call.code).inc()
-        self._child(self._durations, route).observe(took / 1e9)
-        self._child(self._overheads, route).observe(overhead / 1e9)
+        name = call.route.name if call.route else ""
+        route = self._routes.get(name)
+        if route is None:
+            route = self._routes[name] = self._of_route(name)
+        self._child(self._calls, name, call.status, call.code).inc()
+        route.durations.observe(took / 1e9)
+        route.overheads.observe(overhead / 1e9)
         if call.first:
-            self._child(self._firsts, route).observe(call.first / 1e9)
+            route.firsts.observe(call.first / 1e9)
         if call.usage is not None:
-            self._child(self._tokens, route, "input").inc(call.usage.input_tokens)
-            self._child(self._tokens, route, "output").inc(call.usage.output_tokens)
+            route.read.inc(call.usage.input_tokens)
+            route.written.inc(call.usage.output_tokens)
         if call.cost:
-            self._child(self._cost, route).inc(call.cost / 1e9)
+            route.cost.inc(call.cost / 1e9)
         elif call.cost is None:
-            self._child(self._unpriced, route).inc()
+            route.unpriced.inc()
         for attempt in call.attempts:
             self._child(self._attempts, attempt.deployment, attempt.failure or "").inc()
         if call.cache:
-            self._child(self._cached, route, call.cache).inc()
+            self._child(self._cached, name, call.cache).inc()
         for kind in call.incidents:
             self.incident(kind)
         for kind, count in call.findings.items():
@@ -72,8 +88,19 @@ class Metrics:
         """Return all figures in the text format of Prometheus."""
         return self._library.generate_latest(self.registry)
 
+    def _of_route(self, name: str) -> _Route:
+        return _Route(
+            durations=self._durations.labels(name),
+            overheads=self._overheads.labels(name),
+            firsts=self._firsts.labels(name),
+            read=self._tokens.labels(name, "input"),
+            written=self._tokens.labels(name, "output"),
+            cost=self._cost.labels(name),
+            unpriced=self._unpriced.labels(name),
+        )
+
     def _child(self, metric: Any, *labels: str) -> Any:
-        key = (id(metric), *labels)
+        key = (metric, *labels)
         child = self._known.get(key)
         if child is None:
             child = self._known[key] = metric.labels(*labels)

@@ -17,6 +17,9 @@ LONGEST_REST: Final = 3600.0
 EARLY_TRIAL: Final = 1.0
 """Least seconds between two trials of a deployment that is asked before its time for want of others."""
 
+_LONGEST_TRIAL: Final = 900.0
+"""Seconds after which a trial counts as lost: nothing may keep a deployment out for ever."""
+
 _MEMORY: Final = 10.0
 """Seconds in which a time to the first byte loses 63 % of its weight."""
 
@@ -104,7 +107,7 @@ class DeploymentHealth:
         if self.is_open:
             if now < self.open_until:
                 return "open"
-            if self.trial:
+            if self.trial and now < self.tried_at + _LONGEST_TRIAL:
                 return "trial"
         return ""
 
@@ -112,7 +115,7 @@ class DeploymentHealth:
         """Count a call in; return whether it is the trial of a half-open breaker."""
         self.in_flight += 1
         self.used_at = now
-        if not self.is_open or self.trial:
+        if not self.is_open or (self.trial and now < self.tried_at + _LONGEST_TRIAL):
             return False
         self.trial = True
         self.tried_at = now
@@ -218,7 +221,7 @@ class HealthBoard:
     """The health of all deployments and the windows of all routes, by name, in one process.
 
     It outlives configurations. Names may come from clients (``connection/model``), so what is idle is forgotten when
-    there are too many: the longest unused first, never one with calls in flight.
+    there are too many: the longest unused first, open breakers last, never one with calls in flight.
     """
 
     def __init__(self, most: int = 4096) -> None:
@@ -252,6 +255,8 @@ class HealthBoard:
         return len(self._deployments)
 
     def _forget(self) -> None:
-        idle = [(health.used_at, name) for name, health in self._deployments.items() if not health.in_flight]
-        for _, name in sorted(idle)[: max(1, self._most // 4)]:
+        idle = [
+            (health.is_open, health.used_at, name) for name, health in self._deployments.items() if not health.in_flight
+        ]
+        for *_, name in sorted(idle)[: max(1, self._most // 4)]:
             del self._deployments[name]

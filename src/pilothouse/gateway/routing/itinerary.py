@@ -186,7 +186,7 @@ class CallItinerary:
         found = selection.choose((), now, 0)
         if found is not None:
             return self._begin(found, now, 0.0, after)
-        if next(selection.all(), None) is None:
+        if not selection.is_servable(now):
             self.reason = "unserved"
             return None
         rest = selection.resting(now, settings.retries.longest)
@@ -218,8 +218,7 @@ class CallItinerary:
         for item in self._again.values():
             health = self._board.of(item.id)
             rest = max(0.0, health.rest_until - now)
-            obstacle = self._selection.obstacle(item, now)
-            if item.id in busy or rest > retries.longest or health.is_open or (obstacle and obstacle != "resting"):
+            if item.id in busy or rest > retries.longest or health.is_open or self._selection.unfit(item):
                 continue
             if best is None or rest < best[0]:
                 best = rest, item

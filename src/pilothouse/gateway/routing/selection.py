@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Final
 
 from pilothouse.gateway.routing.conditions import unmet
 from pilothouse.gateway.routing.health import EARLY_TRIAL, DeploymentHealth, HealthBoard
@@ -10,6 +11,9 @@ from pilothouse.gateway.routing.plans import Candidate, PlanBook, Price, RoutePl
 from pilothouse.gateway.routing.splits import unit_of
 from pilothouse.gateway.routing.strategies import STRATEGIES, Draw, nearest
 from pilothouse.gateway.routing.types import RoutingRequest
+
+PASSING: Final = frozenset(("", "open", "trial", "resting", "full"))
+"""Obstacles that go by themselves."""
 
 
 class Selection:
@@ -65,13 +69,17 @@ class Selection:
 
     def obstacle(self, candidate: Candidate, now: float) -> str:
         """Return why a candidate may not be asked now; empty where it may."""
-        health = self._board.of(candidate.id)
-        found = health.obstacle(now)
-        if found:
-            return found
-        if candidate.concurrency is not None and health.in_flight >= candidate.concurrency:
+        return self._board.of(candidate.id).obstacle(now) or self.unfit(candidate)
+
+    def unfit(self, candidate: Candidate) -> str:
+        """Return why a candidate may not be asked however well it is: full, or its condition; empty where it may."""
+        if candidate.concurrency is not None and self._board.of(candidate.id).in_flight >= candidate.concurrency:
             return "full"
         return unmet(candidate.when, self.request) if candidate.when is not None else ""
+
+    def is_servable(self, now: float) -> bool:
+        """Tell whether anybody may come to serve this call, if not now."""
+        return any(self.obstacle(item, now) in PASSING for item in self.all())
 
     def health(self, candidate: Candidate) -> DeploymentHealth:
         """Return how a candidate fares."""
@@ -79,18 +87,15 @@ class Selection:
 
     def resting(self, now: float, longest: float) -> tuple[Candidate, float] | None:
         """Return who asked to be left alone and may be asked soonest, and in how many seconds."""
-        rests = [
-            (seconds, item)
-            for item in self.all()
-            if self.obstacle(item, now) == "resting" and (seconds := self._board.of(item.id).seconds(now)) <= longest
-        ]
-        if not rests:
-            return None
-        seconds, item = min(rests, key=lambda rest: rest[0])
-        health = self._board.of(item.id)
-        full = item.concurrency is not None and health.in_flight >= item.concurrency
-        unfit = item.when is not None and unmet(item.when, self.request)
-        return None if health.is_open or full or unfit else (item, seconds)
+        found: tuple[Candidate, float] | None = None
+        for item in self.all():
+            health = self._board.of(item.id)
+            seconds = health.rest_until - now
+            if not 0 < seconds <= longest or health.is_open or self.unfit(item):
+                continue
+            if found is None or seconds < found[1]:
+                found = item, seconds
+        return found
 
     def early(self, now: float) -> Candidate | None:
         """Return whose breaker closes first, where it may be tried before its time."""
@@ -99,7 +104,7 @@ class Selection:
             health = self._board.of(item.id)
             if health.obstacle(now) != "open" or health.by_key or health.trial or now < health.tried_at + EARLY_TRIAL:
                 continue
-            if item.when is not None and unmet(item.when, self.request):
+            if self.unfit(item):
                 continue
             if found is None or health.open_until < found[0]:
                 found = health.open_until, item

@@ -43,15 +43,14 @@ class ProbedGateway:
 
     async def _ready(self, send: Send) -> None:
         gateway = self._gateway
-        is_taking = not gateway.plane.is_draining and gateway.ledger.healthy
         body = {
-            "status": "ready" if is_taking else "draining" if gateway.plane.is_draining else "no disk",
+            "status": "ready" if gateway.is_taking else "draining" if gateway.plane.is_draining else "not ready",
             "config": gateway.plane.snapshot.version,
             "routes": len(gateway.table.routes) + len(gateway.table.open_routes),
             "in_flight": gateway.plane.in_flight,
             "faults": sorted(gateway.faults),
         }
-        await _answer(send, 200 if is_taking else 503, msgspec.json.encode(body), "application/json")
+        await _answer(send, 200 if gateway.is_taking else 503, msgspec.json.encode(body), "application/json")
 
 
 async def _answer(send: Send, status: int, body: bytes, content_type: str) -> None:

@@ -90,8 +90,8 @@ async def _serve(
         announce=lambda: announce(gateway),
         reload=gateway.reload,
     )
-    gateway.open()
     try:
+        await gateway.open()
         await server.serve([listener])
     finally:
         await gateway.aclose()

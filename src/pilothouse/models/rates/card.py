@@ -7,6 +7,8 @@ from datetime import date
 from fractions import Fraction
 from typing import Final, Self
 
+from msgspec.structs import replace
+
 from pilothouse.core.canonical import digest
 from pilothouse.core.services import Services
 from pilothouse.models.rates.compilation import Tiers, compile_rate
@@ -89,7 +91,8 @@ class RateCard:
             # A published price may begin later: looked up again tomorrow.
             tomorrow = (at_ns // _DAY + 1) * _DAY
             return at_ns // _DAY * _DAY, min(until, tomorrow), None
-        return max(since, rate.valid_from_ns), min(until, rate.valid_until_ns), rate
+        since, until = max(since, rate.valid_from_ns), min(until, rate.valid_until_ns)
+        return since, until, replace(rate, valid_from_ns=since, valid_until_ns=until)
 
 
 def own_rate(price: Price, until_ns: int = FOREVER) -> Rate:

@@ -22,7 +22,7 @@ MARK: Final = "gemini-"
 """Stands before Google's signatures of thoughts, so that another vendor's are not sent to it."""
 
 _FORM: Final = "Gemini"
-_UNSAID: Final = ("logit_bias", "audio", "parallel_tool_calls")
+_UNSAID: Final = ("logit_bias", "audio")
 _NATIVE: Final = ("safetySettings", "cachedContent", "labels")
 _UNSIGNED: Final = "skip_thought_signature_validator"
 _BUDGETS: Final = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
@@ -59,7 +59,9 @@ def encode_request(request: ChatRequest, model: str) -> bytes:
     Raises:
         ValueError: for what this form cannot say.
     """
-    body: dict[str, Any] = refuse_unsaid(request, _FORM, _without_default(request), _NATIVE)
+    body: dict[str, Any] = refuse_unsaid(request, _FORM, _UNSAID, _NATIVE)
+    if request.parallel_tool_calls is False and request.tools:
+        raise ValueError(f"{_FORM} has no word for `parallel_tool_calls` false")
     system: list[dict[str, Any]] = []
     contents: list[dict[str, Any]] = []
     names = called_names(request.messages)
@@ -83,11 +85,6 @@ def encode_request(request: ChatRequest, model: str) -> bytes:
     if config:
         body["generationConfig"] = config
     return msgspec.json.encode({**body, **_tools(request)})
-
-
-def _without_default(request: ChatRequest) -> tuple[str, ...]:
-    # Parallel calls are this form's default: only their absence cannot be said.
-    return _UNSAID if request.parallel_tool_calls is False and request.tools else _UNSAID[:-1]
 
 
 def _config(request: ChatRequest, model: str) -> dict[str, Any]:

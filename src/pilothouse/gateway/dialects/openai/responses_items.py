@@ -241,7 +241,7 @@ def _encoded(part: Part) -> dict[str, Any]:
         return {"type": "input_text", "text": part.text}
     if isinstance(part, ImagePart):
         url = part.url if part.data is None else _data_url(part.media_type, part.data)
-        return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
+        return {"type": "input_image", "image_url": url, **({"detail": part.detail} if part.detail else {})}
     if isinstance(part, AudioPart):
         sound = {"data": base64.b64encode(part.data).decode("ascii"), "format": part.format}
         return {"type": "input_audio", "input_audio": sound}

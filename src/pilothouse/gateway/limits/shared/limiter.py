@@ -16,7 +16,7 @@ from pilothouse.gateway.limits.rules import Matcher, OnWarning, Plan, bind
 from pilothouse.gateway.limits.shared.link import Argument, Unavailable, Unknown
 from pilothouse.gateway.limits.shared.reservation import SharedReservation
 from pilothouse.gateway.limits.shared.script import Packed, pack, ticks, wire
-from pilothouse.gateway.limits.shared.state import SharedState, triples
+from pilothouse.gateway.limits.shared.state import SharedState, pieces
 from pilothouse.gateway.limits.types import Applied, Ask, LimitState, Reservation
 from pilothouse.gateway.limits.windows import window
 from pilothouse.gateway.refusals import Refusal
@@ -112,10 +112,10 @@ class SharedLimiter:
         if reply[0] == 1:
             reservation = SharedReservation(ask, packed, self._warnings(plan, reply))
             state.held[ask.call_id] = reservation
-            state.saw(packed, ((facts[2], facts[4]) for facts in triples(reply, 1, 5)))
+            state.saw(packed, ((facts[2], facts[4]) for facts in pieces(reply, 1, 5)))
             return reservation
         if reply[0] == 0:
-            raise refusal([_lack(plan, packed, ask, facts) for facts in triples(reply, 1, 4)])
+            raise refusal([_lack(plan, packed, ask, facts) for facts in pieces(reply, 1, 4)])
         if reply[1] == _UNOPENED:
             state.want(self.open)
         return self._unavailable(ask, plan, reply[2] / 1000 if reply[1] == _GATHERING else SOON)
@@ -165,7 +165,7 @@ class SharedLimiter:
         for rule in rules:
             begin = window(rule.period or "total", at_ns)[0]
             told += (rule.identity, begin // _MICRO)
-        await self._told("open", *told[:0], "")
+        await self._told("open", "")  # before the ledger is read, all workers must have joined
         history = self._history
         found = {} if history is None else await asyncio.to_thread(balances, rules, history, at_ns, self._key_names())
         batch: list[Argument] = []
@@ -220,7 +220,7 @@ class SharedLimiter:
     async def _told(self, verb: str, *arguments: Argument) -> None:
         reply = await self._state.run(verb, *arguments)
         if reply[0] == -1:
-            await asyncio.sleep(reply[2] / 1000)
+            await asyncio.sleep(min(reply[2], 200) / 1000)
             raise Unknown
 
     def _pack(self, plan: Plan, at_ns: int) -> Packed:
@@ -241,7 +241,7 @@ class SharedLimiter:
 
     def _warnings(self, plan: Plan, reply: Sequence[int]) -> tuple[str, ...]:
         warnings: list[str] = []
-        for bound, (fit, warns, value, held, _) in zip(plan.bounds, triples(reply, 1, 5), strict=True):
+        for bound, (fit, warns, value, held, _) in zip(plan.bounds, pieces(reply, 1, 5), strict=True):
             rule = bound.rule
             if (not fit or warns) and rule.name not in warnings:
                 warnings.append(rule.name)

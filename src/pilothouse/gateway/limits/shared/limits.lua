@@ -4,6 +4,7 @@
 -- ARGV[1]  verb, ARGV[2] worker, ARGV[3] lease in milliseconds, then what the verb takes
 -- EPOCH    is put before this text: a server that was started anew does not know the script of the old epoch any more
 --
+-- Answers are one packed list of whole numbers: cheaper to read than one by one.
 -- Numbers are doubles: whole below 2^53, which `script.py` sees to.
 local prefix = KEYS[1] .. ':' .. EPOCH .. ':'
 local verb, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -115,10 +116,12 @@ local function hold(bounds, meters, tokens, cost)
   end
 end
 
--- Replaces what a call holds by what it used. `late`: it was charged with what it held already.
-local function release(record, tokens, cost, late)
+-- Replaces what a call holds by what it used; tells value and time of each counter, -1 for one it did not touch.
+-- `late`: the call was charged with what it held already.
+local function release(record, tokens, cost, late, reply)
   local had_tokens, had_cost, bounds = parse(record)
   if cost < 0 then cost = had_cost end
+  reply[#reply + 1] = #bounds
   for _, bound in ipairs(bounds) do
     if bound.what ~= 'r' then
       local meter = read(bound)
@@ -130,6 +133,9 @@ local function release(record, tokens, cost, late)
         meter.value = meter.value + (late and math.max(0, used - had) or used) * bound.length
       end
       if not (late and bound.kind == 'c') then write(bound, meter) end
+      reply[#reply + 1], reply[#reply + 2] = meter.value, meter.at
+    else
+      reply[#reply + 1], reply[#reply + 2] = -1, 0
     end
   end
 end
@@ -142,7 +148,7 @@ local function reap()
     for i = 1, #all, 2 do
       if all[i + 1] ~= '' then
         local tokens, cost = parse(all[i + 1])
-        release(all[i + 1], tokens, cost, false)
+        release(all[i + 1], tokens, cost, false, {})
         redis.call('SET', prefix .. 'g:' .. all[i], all[i + 1], 'PX', KEPT)
       end
     end
@@ -206,26 +212,30 @@ end
 -- triples of call, tokens, cost; cost -1: what was held; tokens -1: nobody knows whether the call was ever reserved
 function verbs.settle(...)
   local given = { ... }
-  local values = { 1 }
+  local reply = { 1 }
   for i = 1, #given, 3 do
     local call, tokens, cost = given[i], tonumber(given[i + 1]), tonumber(given[i + 2])
     local record = redis.call('HGET', calls(worker), call)
     if record and record ~= '' then
       redis.call('HDEL', calls(worker), call)
-      release(record, math.max(tokens, 0), cost, false)
+      release(record, math.max(tokens, 0), cost, false, reply)
     elseif tokens < 0 then
       redis.call('HSET', calls(worker), call, '')
+      reply[#reply + 1] = 0
     elseif record then
       redis.call('HDEL', calls(worker), call)
+      reply[#reply + 1] = 0
     else
       local late = redis.call('GET', prefix .. 'g:' .. call)
       if late then
         redis.call('DEL', prefix .. 'g:' .. call)
-        release(late, tokens, cost, true)
+        release(late, tokens, cost, true, reply)
+      else
+        reply[#reply + 1] = 0
       end
     end
   end
-  return values
+  return reply
 end
 
 function verbs.beat()
@@ -298,12 +308,14 @@ if verb == 'begin' then
   if (redis.call('HGET', KEYS[1], 'nonce') or '') == ARGV[4] then
     redis.call('DEL', KEYS[1])
     redis.call('HSET', KEYS[1], 'nonce', EPOCH, 'until', whole(now + tonumber(ARGV[5]) * 1000))
-    return { 1 }
+    return cmsgpack.pack({ 1 })
   end
-  return { 0 }
+  return cmsgpack.pack({ 0 })
 end
 local epoch = redis.call('HMGET', KEYS[1], 'nonce', 'until')
-if epoch[1] ~= EPOCH then return { -1, 1, 0 } end
+if epoch[1] ~= EPOCH then return cmsgpack.pack({ -1, 1, 0 }) end
 local left = tonumber(epoch[2]) - now
-if left > 0 and (verb == 'reserve' or verb == 'open' or verb == 'extend') then return { -1, 2, math.ceil(left / 1000) } end
-return verbs[verb](unpack(ARGV, 4))
+if left > 0 and (verb == 'reserve' or verb == 'open' or verb == 'extend') then
+  return cmsgpack.pack({ -1, 2, math.ceil(left / 1000) })
+end
+return cmsgpack.pack(verbs[verb](unpack(ARGV, 4)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
+import msgspec
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -14,6 +15,7 @@ from pilothouse.gateway.limits.shared.script import script
 
 Argument = str | bytes | int
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
+_ANSWER: Final = msgspec.msgpack.Decoder(list[int])
 _BATCH: Final = 128
 _Request = tuple[tuple[Argument, ...], asyncio.Future[Any]]
 
@@ -55,7 +57,7 @@ class Link:
             Unknown: The epoch is over.
             Unavailable: No answer.
         """
-        return cast("list[int]", await self._command("EVALSHA", script(epoch).sha, 1, self.key, verb, *arguments))
+        return _ANSWER.decode(await self._command("EVALSHA", script(epoch).sha, 1, self.key, verb, *arguments))
 
     async def begin(self, epoch: str, worker: str, lease_ms: int, over: str, gather_ms: int) -> bool:
         """Begin an epoch, and make its script known, where the epoch that is over is still named; else return False.
@@ -64,7 +66,7 @@ class Link:
         """
         words = (self.key, "begin", worker, lease_ms, over, gather_ms)
         reply: Any = await self._command("EVAL", script(epoch).text, 1, *words)
-        return reply[0] == 1
+        return _ANSWER.decode(reply)[0] == 1
 
     async def epoch(self) -> str:
         """Return the epoch that the server names; it is over if its script is not known. Empty for none."""

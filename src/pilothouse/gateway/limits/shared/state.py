@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
+from pilothouse.core.errors import PilothouseError
 from pilothouse.core.ids import new_id
 from pilothouse.gateway.limits.shared.link import Argument, Link, Unavailable, Unknown
 from pilothouse.gateway.limits.shared.reservation import SharedReservation
 from pilothouse.gateway.limits.shared.script import Packed, Wire
 
 _CHUNK: Final = 300
+_AGAIN: Final = 0.05
 _SEEN: Final = 65_536
 
 Opener = Callable[[], Coroutine[Any, Any, None]]
@@ -41,23 +43,34 @@ class SharedState:
     Args:
         link: To the server.
         lease: Seconds after which a worker that shows no sign of life is taken for dead.
+        gather: Seconds that workers have to tell a new epoch what they know; half the lease by default.
         flush: Awaited before a new epoch is told anything: after it the ledger holds what was settled until then.
     """
 
-    def __init__(self, link: Link, *, lease: float = 12.0, flush: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        *,
+        lease: float = 12.0,
+        gather: float | None = None,
+        flush: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.link = link
         self.worker = new_id()
         self.lease_ms = round(lease * 1000)
+        self.gather_ms = self.lease_ms // 2 if gather is None else round(gather * 1000)
         self.epoch = ""
         self.joined = False
         self.held: dict[str, SharedReservation] = {}
         self.pending: dict[str, tuple[int, int]] = {}
+        self.opened = 0
         self._flush = flush
         self._seen: dict[str, tuple[Wire, int, int]] = {}
         self._marked: dict[str, float] = {}
         self._openers: dict[Opener, None] = {}
         self._wake = asyncio.Event()
         self._closing = False
+        self._opening: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -68,11 +81,12 @@ class SharedState:
     async def aclose(self) -> None:
         """Tell what can still be told, then end. What cannot is charged as set aside when the lease ends."""
         self._closing = True  # the client may take a cancellation for a fault of the connection
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        tasks = [task for task in (self._task, self._opening) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._task = self._opening = None
         with contextlib.suppress(Unavailable, Unknown):
             if self.joined:
                 await self._tell()
@@ -108,11 +122,11 @@ class SharedState:
         self.pending[call_id] = (-1, 0)
         self._wake.set()
 
-    def saw(self, packed: Packed, values: Iterator[tuple[int, int]]) -> None:
+    def saw(self, packed: Packed, values: Iterable[Sequence[int]]) -> None:
         """Remember the last value and its time of each counter."""
         seen = self._seen
         for wire, (value, at) in zip(packed.wires, values, strict=True):
-            if wire.kind != "c":
+            if wire.kind != "c" and value >= 0:
                 seen[wire.key] = (wire, value, at)
         if len(seen) > _SEEN:
             for key in list(islice(seen, _SEEN // 2)):
@@ -132,38 +146,49 @@ class SharedState:
         self._wake.set()
 
     async def _run(self) -> None:
-        pause = self.lease_ms / 4000
+        pause = min(self.lease_ms, 2 * self.gather_ms) / 4000
         while not self._closing:
+            self._wake.clear()
             try:
                 if not self.joined:
                     await self._join()
                 await self.run("beat")
                 await self._tell()
-                for opener in list(self._openers):
-                    await opener()
-                    self._openers.pop(opener, None)
-            except Unavailable:
-                await asyncio.sleep(min(pause, 0.2))
+            except (Unavailable, Unknown):
+                await asyncio.sleep(min(pause, _AGAIN))
                 continue
-            except Unknown:
-                await asyncio.sleep(0.01)
-                continue
-            self._wake.clear()
-            if self.pending:
-                continue
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+            self._open()
+            if not self.pending:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+
+    def _open(self) -> None:
+        """Have one opener run beside this; one that failed, for want of the ledger or the server, runs again."""
+        task = self._opening
+        if task is not None:
+            if not task.done():
+                return
+            if not task.cancelled() and task.exception() is None:
+                self.opened += 1
+                self._openers.pop(next(iter(self._openers)), None)
+            self._opening = None
+        if self._openers:
+            self._opening = asyncio.get_running_loop().create_task(next(iter(self._openers))())
+            self._opening.add_done_callback(lambda _: self._wake.set())
 
     async def _join(self) -> None:
         """Find the epoch, or begin one, and tell it all that this worker knows."""
         epoch = await self.link.epoch()
         if not await self.link.knows(epoch):
             over, epoch = epoch, new_id()
-            if not await self.link.begin(epoch, self.worker, self.lease_ms, over, self.lease_ms // 2):
+            if not await self.link.begin(epoch, self.worker, self.lease_ms, over, self.gather_ms):
                 raise Unknown
             await self.link.forget(over)
         if self._flush is not None:
-            await self._flush()
+            try:
+                await self._flush()
+            except (PilothouseError, OSError) as error:
+                raise Unavailable(type(error).__name__) from error
         if epoch != self.epoch:
             self._marked.clear()
             self.pending = {call: used for call, used in self.pending.items() if used[0] >= 0}
@@ -194,15 +219,19 @@ class SharedState:
         told: list[Argument] = []
         for call, (tokens, cost) in ended.items():
             told += (call, tokens, cost)
-        await self.run("settle", *told)
+        reply = await self.run("settle", *told)
+        at = 1
         for call, used in ended.items():
             if self.pending.get(call) == used:
                 del self.pending[call]
-            self.held.pop(call, None)
+            reservation = self.held.pop(call, None)
+            if reservation is not None and reservation.packed is not None and reply[at]:
+                self.saw(reservation.packed, pieces(reply[: at + 1 + 2 * reply[at]], at + 1, 2))
+            at += 1 + 2 * reply[at]
             if used[0] < 0:
                 self._marked[call] = time.monotonic() + 4 * self.lease_ms / 1000
 
 
-def triples(reply: Sequence[int], start: int, step: int) -> Iterator[Sequence[int]]:
+def pieces(reply: Sequence[int], start: int, step: int) -> Iterator[Sequence[int]]:
     """Cut a reply of the script into equal pieces."""
     return (reply[at : at + step] for at in range(start, len(reply), step))

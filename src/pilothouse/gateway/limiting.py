@@ -1,0 +1,120 @@
+"""Which limiter a configuration gets: one within the process, or one that shares its counters through Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from hashlib import sha256
+
+from pilothouse.access.keys.service import KeyService
+from pilothouse.core.services import Services
+from pilothouse.gateway.ledger.service import LedgerService
+from pilothouse.gateway.ledger.writer import LedgerWriter
+from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
+from pilothouse.gateway.limits.opening import Spend, opening_balances
+from pilothouse.gateway.limits.rules import Rule
+from pilothouse.gateway.limits.shared.limiter import SharedLimiter
+from pilothouse.gateway.limits.shared.link import Link
+from pilothouse.gateway.limits.shared.state import SharedState
+from pilothouse.gateway.settings import GatewaySettings
+from pilothouse.models.rates.moments import moment_ns
+
+AnyLimiter = MemoryLimiter | SharedLimiter
+
+_LINK_SECONDS = 2.0
+
+
+class History:
+    """What the ledger tells limits: see ``SpendHistory``."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def spent(self, since_ns: int) -> Iterable[Spend]:
+        """Return what calls since a moment used, for each tenant and route."""
+        for row in self._services.get(LedgerService).spent(since_ns):
+            yield Spend(tenant=row.tenant, route=row.route, requests=row.requests, tokens=row.tokens, cost=row.cost)
+
+
+class Limiting:
+    """Makes the limiters of one process; what was counted outlives each of them.
+
+    Args:
+        services: The project.
+        redis: Where counters are shared; empty for within the process.
+    """
+
+    def __init__(self, services: Services, redis: str) -> None:
+        self._services = services
+        self._redis = redis
+        self._history = History(services)
+        self._memory = LimiterState()
+        self._shared: SharedState | None = None
+        self._starting: set[asyncio.Task[bool]] = set()
+        self.warnings = 0
+
+    def prepare(self, settings: GatewaySettings) -> None:
+        """Read from the ledger what was used of new limits before; runs beside the event loop."""
+        if self._redis or not settings.limits:
+            return
+        balances = opening_balances(
+            settings.limits, self._history, moment_ns(self._services.clock.now()), self._key_names()
+        )
+        known = self._memory.meters
+        self._memory.open({key: spent for key, spent in balances.items() if key[0] not in known})
+
+    def limiter(self, settings: GatewaySettings) -> AnyLimiter | None:
+        """Return the limiter of a configuration, inside the event loop; None where nothing is limited."""
+        if not settings.limits:
+            return None
+        if not self._redis:
+            return MemoryLimiter(settings.limits, self._memory, unpriced=settings.unpriced, on_warning=self._warn)
+        limiter = SharedLimiter(
+            settings.limits,
+            self._state(),
+            history=self._history,
+            key_names=self._key_names,
+            unpriced=settings.unpriced,
+            on_warning=self._warn,
+        )
+        task = asyncio.ensure_future(limiter.start())
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+        return limiter
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls can be reserved: within the process always, through Redis once this worker has joined."""
+        return self._shared is None or self._shared.joined
+
+    async def join(self) -> None:
+        """Wait until this worker counts with the others, or until that has taken too long: then calls are refused."""
+        await asyncio.gather(*self._starting)
+
+    async def aclose(self) -> None:
+        """Tell what is still to be told."""
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        if self._shared is not None:
+            await self._shared.aclose()
+
+    def _state(self) -> SharedState:
+        if self._shared is None:
+            # Two projects may share a server.
+            name = f"pilothouse-{sha256(str(self._services.root).encode()).hexdigest()[:12]}"
+            link = Link(self._redis, name=name, timeout=_LINK_SECONDS)
+            self._shared = SharedState(link, flush=self._flush)
+        return self._shared
+
+    async def _flush(self) -> None:
+        await asyncio.to_thread(self._services.get(LedgerWriter).flush)
+
+    def _key_names(self) -> dict[str, str]:
+        return {key.id: key.name for key in self._services.get(KeyService).list()}
+
+    def _warn(self, rule: Rule, scope: str, used: int, limit: int) -> None:
+        self.warnings += 1
+        whose = f" of {scope}" if scope else ""
+        sys.stderr.write(f"limit '{rule.name}'{whose}: {used:,} of {limit:,} is used or set aside\n")
