@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from pilothouse.access.audit.service import AuditService
 from pilothouse.access.audit.store import AuditStore
-from pilothouse.access.refusals import Forbidden
 from pilothouse.access.keys.service import KeyService
 from pilothouse.access.keys.tables import keys as keys_table
 from pilothouse.access.keys.types import Acting, KeyDraft
+from pilothouse.access.refusals import Forbidden
 from pilothouse.access.secret import Secret
 from pilothouse.access.types import Actor
 from pilothouse.core.clock import FixedClock

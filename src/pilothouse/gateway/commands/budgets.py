@@ -17,7 +17,7 @@ from pilothouse.gateway.settings import LimitRule, Period
 from pilothouse.gateway.types import NANO
 
 _SCOPES: Final = ("organisation", "team", "user", "key", "use_case", "route")
-_BAR: Final = 16
+_BAR: Final = 8
 
 
 @click.group()
@@ -35,7 +35,7 @@ def list_(services: Services, as_json: bool) -> None:
         emit_json(found)
     elif found:
         now = services.clock.now()
-        columns = ("limit", "whose", ">used", ">of", "", "ends (UTC)", "by then")
+        columns = ("limit", "whose", ">used", ">of", "", "until", "by then")
         console().print(table(None, columns, [_row(item, now) for item in found]))
     else:
         console().print("Nothing is limited. Set a limit: pilothouse gateway budget set NAME --dollars 100")
@@ -83,9 +83,9 @@ def _row(item: LimitStanding, now: datetime) -> tuple[str, ...]:
     if item.each is not None:
         whose += f", each {item.each}" + (f": {item.value}" if item.value else "")
     name = item.name if item.enforced else f"{item.name} (shadow)"
-    limit = f"{_amount(item, item.limit)}{f'/{item.per}' if item.per else ' at once'}"
+    limit = f"{_amount(item, item.limit)}{f' a {item.per}' if item.per else ' at once'}"
     used = "live" if item.used is None else _amount(item, item.used)
-    return name, whose, used, limit, _bar(item), shown_moment(item.ends_at), _forecast(item, now)
+    return name, whose, used, limit, _bar(item), shown_moment(item.ends_at)[5:], _forecast(item, now)
 
 
 def _amount(item: LimitStanding, value: int) -> str:
