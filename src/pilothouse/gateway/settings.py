@@ -301,7 +301,7 @@ class GuardSettings(_Section, frozen=True, kw_only=True):
 
     Attributes:
         type: Which guard: a plug-in of the group `pilothouse.guards`.
-        stages: When it looks; None for all it can.
+        stages: When it looks; None for all it can, but not ``beside`` a call where it also looks before.
         on_error: What happens when it cannot decide.
         timeout: Seconds it may take.
         options: What its type understands.

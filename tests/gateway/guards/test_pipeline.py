@@ -241,3 +241,8 @@ def test_a_body_nested_too_deep_is_refused() -> None:
     body = {"messages": msgspec.Raw(raw[12:-1])}
     with pytest.raises(Refusal, match="cannot be read"):
         asyncio.run(opened("openai.chat").before(body))
+
+
+def test_a_long_request_is_looked_at_whole() -> None:
+    found = before("openai.completions", {"prompt": "plain words " * 20_000 + SECRET})
+    assert found["prompt"].endswith("plain words [EMAIL]")

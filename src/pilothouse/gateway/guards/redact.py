@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -12,9 +13,10 @@ from pilothouse.core.errors import ConfigError, DataError
 from pilothouse.core.structs import convert
 from pilothouse.gateway.guards.types import Edit, Stage, Subject, Verdict
 from pilothouse.safety.detection import find, mark
-from pilothouse.safety.types import KINDS, PERSONAL, SECRETS
+from pilothouse.safety.types import KINDS, PERSONAL, SECRETS, Finding
 
 _GROUPS = {"personal": PERSONAL, "secrets": SECRETS, "all": KINDS}
+_LONG = 131_072
 
 
 class RedactOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,11 +56,9 @@ class Redact:
 
     async def check(self, subject: Subject) -> Verdict:
         """Look for what the options name."""
-        least = self._options.least_score
-        found = [
-            [item for item in find(text, self._kinds) if item.score >= least] if len(text) > 5 else []
-            for text in subject.texts
-        ]
+        # A long text would keep all other calls of the process waiting.
+        is_long = sum(map(len, subject.texts)) > _LONG
+        found = await asyncio.to_thread(self._find, subject.texts) if is_long else self._find(subject.texts)
         findings = dict(Counter(item.kind for items in found for item in items))
         if not findings:
             return Verdict()
@@ -73,3 +73,7 @@ class Redact:
             ),
             findings=findings,
         )
+
+    def _find(self, texts: tuple[str, ...]) -> list[list[Finding]]:
+        least = self._options.least_score
+        return [[item for item in find(text, self._kinds) if item.score >= least] for text in texts]
