@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pilothouse.core.errors import ConfigError, ConnectionFault
-from pilothouse.gateway.config.compilation import compile_routes, place_in
+from pilothouse.gateway.config.compilation import check_settings, compile_routes, place_in
 from pilothouse.models.connections import ConnectionSpec
 
 from .conftest import SPLIT, Provider, make
@@ -47,6 +47,12 @@ def test_without_routes_every_connection_with_models_is_one(specs: Specs) -> Non
     assert table.open_routes["east"].deployments[0].model == ""
     assert table.skipped == {"west": "no key"}
     assert "east/*" in table.models()
+
+
+def test_without_routes_a_limit_may_be_on_a_connection(specs: Specs) -> None:
+    limited = make({"limits": [{"match": {"route": "local"}, "requests": 1}]})
+    check_settings(limited, specs, Provider)
+    assert "local" in compile_routes(limited, Provider, specs).routes
 
 
 def deployment(**fields: object) -> dict:

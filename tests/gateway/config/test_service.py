@@ -234,6 +234,8 @@ def test_a_broken_one_is_told_once_and_the_old_one_stays(service: ConfigService)
     assert not watcher.look()
     assert (len(watched.told), watcher.number) == (1, 1)
     watched.refuses = False
+    service.rollback()
+    assert watcher.look()  # taken in again, so that whoever was told of trouble hears that it is over
     service.set_weights("chat", {"west/gpt-4o": 6})
     assert watcher.look()
     assert watcher.number == 3

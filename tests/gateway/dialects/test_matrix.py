@@ -121,3 +121,13 @@ def test_a_continued_text_is_said_in_every_form(target):
     again, whole = read_stream(target, write_stream(target, chunks))
     assert whole
     assert of_chunks(again) == of_chunks(chunks) == of_answer(answer)
+
+
+@pytest.mark.parametrize("source", RICH)
+@pytest.mark.parametrize("target", ["gemini.generate", "bedrock.converse", "cohere.chat"])
+def test_a_plain_conversation_is_said_to_every_upstream(source, target):
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Grüße"}]}
+    if source == "openai.responses":
+        body = {"model": "m", "max_output_tokens": 9, "input": "Grüße"}
+    request = codec(source).decode_request(msgspec.json.encode(body))
+    assert "Grüße" in codec(target).encode_request(request, model="there", stream=True).decode()

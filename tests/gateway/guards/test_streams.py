@@ -222,3 +222,18 @@ def test_two_guards_see_each_others_work() -> None:
         )
     )
     assert text_of(data) == "*** *** x"
+
+
+def test_the_end_of_one_choice_does_not_let_go_of_another() -> None:
+    def piece(index: int, text: str, end: str | None = None) -> bytes:
+        return frame({"choices": [{"index": index, "delta": {"content": text}, "finish_reason": end}]})
+
+    frames = [
+        piece(1, "sk-proj-abc"),
+        piece(0, "done", "stop"),
+        piece(1, "123DEF456ghi789JKL012mno345"),
+        piece(1, "", "stop"),
+    ]
+    data = b"".join(passed(opened("openai.chat", REDACT), frames))
+    assert b"sk-proj" not in data
+    assert b"[OPENAI_KEY]" in data

@@ -73,7 +73,7 @@ def check_whole(settings: GatewaySettings, specs: Specs, where: Where) -> Iterat
     yield from _check_namespaces(settings, where)
     for place, rule in enumerate(settings.limits):
         target = rule.match.get("route")
-        if target is not None and target not in settings.routes:
+        if settings.routes and target is not None and target not in settings.routes:
             yield ConfigError(
                 f"a limit is on the route '{target}', which does not exist: it would limit nothing",
                 where=where("limits", place, "match", "route"),

@@ -40,6 +40,7 @@ class ConfigWatcher:
         self._seconds = seconds
         self._seen = number
         self._failing = ""
+        self._one = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.number = number
@@ -58,18 +59,22 @@ class ConfigWatcher:
             self._thread = None
 
     def look(self) -> bool:
-        """Ask once; return whether another configuration was taken in.
+        """Ask once, now; return whether another configuration was taken in. Any thread may ask.
 
         ``number`` is the version that is served with; a broken one is not tried again until another is in force.
         """
+        with self._one:
+            return self._look()
+
+    def _look(self) -> bool:
         number = self._seen
         try:
             number = self._service.active_number()
             if number is None or number == self._seen:
                 self._failing = ""
                 return False
-            if number != self.number:
-                self._changed(self._service.active())
+            # Also when it is the one that is served with: a broken one stood between, and is no trouble any more.
+            self._changed(self._service.active())
         except PilothouseError as error:
             if not isinstance(error, StorageError):
                 self._seen = number
@@ -79,8 +84,8 @@ class ConfigWatcher:
                 self._broken(error)
             return False
         self._failing = ""
-        moved, self._seen, self.number = number != self.number, number, number
-        return moved
+        self._seen = self.number = number
+        return True
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):

@@ -105,12 +105,26 @@ DELTAS: Final[dict[Wire, Deltas]] = {
 """Of each wire that streams texts, how the pieces of an event are found."""
 
 
-def ends_texts(event: dict[str, Any]) -> bool:
-    """Tell whether an event ends texts: nothing more comes for them, so nothing need be held back."""
+ALL: Final = frozenset[Any]({...})
+"""All texts of a stream."""
+
+_NONE: Final = frozenset[Any]()
+
+
+def ended(event: dict[str, Any]) -> frozenset[Any]:
+    """Return which texts an event ends: nothing more comes for them, so nothing need be held back.
+
+    Returns:
+        First parts of their channels: of choices, candidates or blocks; or ``ALL``.
+    """
     kind = event.get("type", "")
     if kind:
-        return not kind.endswith((".delta", "_delta", "-delta")) and kind not in {"ping", "keepalive"}
-    return any(
-        item.get("finish_reason") or item.get("finishReason")
-        for item in [*_list(event.get("choices")), *_list(event.get("candidates"))]
+        if kind.startswith("content_block_"):
+            return _NONE if kind.endswith("_delta") else frozenset({event.get("index", 0)})
+        return _NONE if kind.endswith((".delta", "_delta", "-delta")) or kind in {"ping", "keepalive"} else ALL
+    items = event.get("choices") or event.get("candidates")
+    if not items:
+        return _NONE
+    return frozenset(
+        item.get("index", 0) for item in _list(items) if item.get("finish_reason") or item.get("finishReason")
     )

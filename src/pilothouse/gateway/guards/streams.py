@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from pilothouse.gateway.guards.deltas import DELTAS, Piece, ends_texts
+from pilothouse.gateway.guards.deltas import ALL, DELTAS, Piece, ended
 from pilothouse.gateway.guards.holding import Arguments, Channel, Event
 from pilothouse.gateway.guards.shapes import ANSWERS, Shape
 from pilothouse.gateway.guards.texts import Slot, Texts, without_logprobs
@@ -70,8 +70,9 @@ class Stage:
             await self._hold(event, piece)
         if not pieces or self._is_gemini:
             await self._whole(event, value, has_pieces=bool(pieces))
-        if ends_texts(value):
-            await self._close()
+        over = ended(value)
+        if over:
+            await self._close(over)
         return self._ready()
 
     async def finish(self) -> list[Event]:
@@ -126,9 +127,10 @@ class Stage:
         texts.write()
         return holder["arguments"]
 
-    async def _close(self) -> None:
-        for channel in self._channels.values():
-            await channel.advance(final=True)
+    async def _close(self, over: frozenset[Any] = ALL) -> None:
+        for name, channel in self._channels.items():
+            if over is ALL or name[0] in over:
+                await channel.advance(final=True)
 
     def _ready(self) -> list[Event]:
         ready: list[Event] = []

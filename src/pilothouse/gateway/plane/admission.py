@@ -11,6 +11,7 @@ from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.routing.types import Deployment, Route
 from pilothouse.models.rates.card import RateCard
+from pilothouse.models.types import Usage
 
 BYTES_PER_TOKEN: Final = 4
 """Of a text, for estimates; a bound counts every byte as a token, for no tokenizer makes more."""
@@ -23,6 +24,10 @@ CHUNK: Final = 1024
 
 _LONG: Final = 16_384
 _BULK: Final = re.compile(rb"[A-Za-z0-9+/_-]{4096,}={0,2}")
+_BY_PIECE: Final = frozenset({"images", "speech", "transcriptions"})
+_SLOWEST: Final = 1000
+"""Bytes of a second of sound at the least rate that anybody sends."""
+
 _GENERATES: Final = frozenset({"chat", "images", "speech"})
 
 
@@ -108,5 +113,16 @@ def _dearest(call: Call, route: Route, rates: RateCard, read: int, written: int)
         rate = rates.rate(deployment.provider.name, deployment.model or call.model, call.at_ns)
         if rate is None:
             return None
-        bounds.append(rate.bound(read, written))
+        by_piece = rate.cost(_pieces(call)) if call.endpoint.operation in _BY_PIECE else None
+        bounds.append(max(rate.bound(read, written), by_piece or 0))
     return max(bounds, default=None)
+
+
+def _pieces(call: Call) -> Usage:
+    """Return the most that a call uses of what is not billed by the token."""
+    size = len(call.raw)
+    if call.endpoint.operation == "images":
+        return Usage(images=call.facts.n)
+    return (
+        Usage(characters=size) if call.endpoint.operation == "speech" else Usage(milliseconds=size * 1000 // _SLOWEST)
+    )

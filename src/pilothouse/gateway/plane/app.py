@@ -95,8 +95,10 @@ class Plane:
                 return
             settings = call.snapshot.settings
             begun = time.perf_counter_ns()
-            call.raw = await read_body(receive, call.headers, settings.max_body, settings.head_timeout)
-            call.waited += time.perf_counter_ns() - begun
+            try:
+                call.raw = await read_body(receive, call.headers, settings.max_body, settings.head_timeout)
+            finally:
+                call.waited += time.perf_counter_ns() - begun
             watcher = _watch(scope, receive, gone)
             understand(call)
             serving = Serving(call, self._parts, client)
@@ -104,6 +106,8 @@ class Plane:
         except Refusal as refusal:
             call.status = "cut" if client.started else "failed" if call.attempts else "refused"
             await client.refuse(refusal)
+            if call.endpoint.resource == "models":
+                self._parts.metrics.incident(refusal.code)
         except ClientGone:
             call.status, call.code = "cancelled", "client_gone"
         except asyncio.CancelledError:

@@ -9,11 +9,10 @@ from typing import Final
 from msgspec import Struct
 
 from pilothouse.core.errors import PilothouseError
-from pilothouse.gateway.dialects.codecs import codec
-from pilothouse.gateway.dialects.interface import Splice
-from pilothouse.gateway.plane.bodies import CHAT_FORMS, spliced
+from pilothouse.gateway.dialects.codecs import codec, has_codec
 from pilothouse.gateway.plane.call import Call, is_metered, may_continue
 from pilothouse.gateway.plane.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
+from pilothouse.gateway.plane.translation import outgoing_body, whole_answer
 from pilothouse.gateway.refusals import STATUSES, Refusal
 from pilothouse.gateway.routing.types import Itinerary, Step
 from pilothouse.gateway.types import Attempt, Failure, Wire
@@ -238,14 +237,8 @@ class Attempts:
             call.waited += time.perf_counter_ns() - sent
 
     def _outgoing_body(self, wire: Wire, model: str) -> bytes:
-        call = self._call
         try:
-            if wire == call.endpoint.wire:
-                asks = call.facts.stream and wire in CHAT_FORMS
-                splice = Splice(model=model or None, max_output_tokens=call.max_output, ask_usage=asks)
-                return spliced(call.body, call.raw, wire, splice, call.headers.get("content-type", ""))
-            request = codec(call.endpoint.wire).decode_request(call.raw)
-            return codec(wire).encode_request(request, model=model, stream=call.facts.stream)
+            return outgoing_body(self._call, wire, model)
         except ValueError as error:
             raise AttemptFailed("request", str(error), retryable=False) from error
 
@@ -262,22 +255,20 @@ class Attempts:
     async def _whole(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
         body = await _read_all(answer)
         await answer.aclose()
-        call, target = self._call, self._call.endpoint.wire
-        if wire not in CHAT_FORMS and wire == target:
-            return Opened(step=step, wire=wire, answer=answer, content_type=content_type, body=body)
+        call = self._call
         try:
-            usage, model = codec(wire).usage(body)
+            whole = whole_answer(call, wire, body, answer.headers)
         except ValueError as error:
+            is_error = b'"error"' in body
             refused = step.deployment.provider.refused(answer.status, answer.headers, body)
-            words = refused.message if b'"error"' in body else f"the upstream sent what is no answer: {error}"
-            failure: Failure = refused.failure if b'"error"' in body else "malformed"
+            words = refused.message if is_error else f"the upstream sent what is no answer: {error}"
+            failure: Failure = refused.failure if is_error else "malformed"
             raise AttemptFailed(failure, words, status=answer.status, retryable=refused.retryable) from error
-        if usage is not None:
-            call.usage, call.usage_source = usage, "provider"
-        call.response_model = model
-        if wire != target:
-            body = codec(target).encode_response(codec(wire).decode_response(body))
-        return Opened(step=step, wire=wire, answer=answer, content_type="application/json", body=body)
+        if whole.usage is not None:
+            call.usage, call.usage_source = whole.usage, "provider"
+        call.response_model = whole.model
+        kind = content_type if wire == call.endpoint.wire else "application/json"
+        return Opened(step=step, wire=wire, answer=answer, content_type=kind, body=whole.body)
 
     async def _stream(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
         relay = self._relay(wire)
@@ -300,7 +291,7 @@ class Attempts:
 
     def _relay(self, wire: Wire) -> Relay:
         call, target = self._call, self._call.endpoint.wire
-        if wire not in CHAT_FORMS and wire == target:
+        if not has_codec(wire):
             return RawRelay()
         if self._resume is not None:
             self._resume.continue_with(codec(wire))

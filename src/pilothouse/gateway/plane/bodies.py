@@ -7,21 +7,9 @@ from typing import Final
 
 import msgspec
 
-from pilothouse.gateway.dialects.codecs import codec
+from pilothouse.gateway.dialects.codecs import codec, has_codec
 from pilothouse.gateway.dialects.interface import Splice
 from pilothouse.gateway.types import Body, Wire
-
-CHAT_FORMS: Final[frozenset[str]] = frozenset(
-    {
-        "openai.chat",
-        "openai.completions",
-        "openai.responses",
-        "anthropic.messages",
-        "openai.embeddings",
-        "cohere.rerank",
-    }
-)
-"""Forms whose answers are read, for their usage if nothing else."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Body).decode
@@ -49,7 +37,7 @@ def spliced(body: Body | None, raw: bytes, wire: Wire, splice: Splice, content_t
     if body is None:
         is_form = splice.model is not None and content_type.startswith("multipart/") and wire != "openai.raw"
         return _with_model(raw, splice.model or "", content_type) if is_form else raw
-    if wire in CHAT_FORMS:
+    if has_codec(wire):
         return codec(wire).splice(body, splice)
     if splice.model is None:
         return raw

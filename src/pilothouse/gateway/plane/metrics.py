@@ -32,6 +32,8 @@ class Metrics:
 
     def __init__(self) -> None:
         prometheus: Any = require("prometheus_client", extra="gateway", purpose="the gateway")
+        # A second line for each counter, with the time it was made, tells nobody anything.
+        prometheus.disable_created_metrics()
         self._library = prometheus
         self.registry: Any = prometheus.CollectorRegistry()
         self.in_flight = 0

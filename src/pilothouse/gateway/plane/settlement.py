@@ -129,6 +129,8 @@ class Settlement:
 
 def _estimate(call: Call) -> Usage | None:
     """Return what was delivered, where the provider did not count: every piece of a stream is a token at least."""
+    if call.endpoint.operation in ("raw", "count_tokens"):
+        return Usage()
     if call.endpoint.operation not in ("chat", "embeddings"):
         return None
     text, _ = input_size(call.raw)

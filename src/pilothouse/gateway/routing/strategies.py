@@ -32,13 +32,7 @@ class Draw:
 
 def weighted(fit: Sequence[Candidate], draw: Draw) -> Candidate:
     """Return one by chance, each by its weight."""
-    weights = [item.weight for item in fit]
-    left = fraction("draw", draw.name) * sum(weights)
-    for item, weight in zip(fit, weights, strict=True):
-        left -= weight
-        if left < 0:
-            return item
-    return fit[-1]
+    return _drawn(fit, fraction("draw", draw.name))[0]
 
 
 def in_order(fit: Sequence[Candidate], _draw: Draw) -> Candidate:
@@ -57,11 +51,8 @@ def least_busy(fit: Sequence[Candidate], draw: Draw) -> Candidate:
 
 def quicker_of_two(fit: Sequence[Candidate], draw: Draw) -> Candidate:
     """Return the better of two drawn by weight: time to the first byte times calls in flight (P2C, peak EWMA)."""
-    first = weighted(fit, draw)
-    others = [item for item in fit if item is not first]
-    second = others[0]
-    if len(others) > 1:
-        second = weighted(others, Draw(f"second {draw.name}", draw.board, draw.price, draw.now))
+    first, rest = _drawn(fit, fraction("draw", draw.name))
+    second, _ = _drawn([item for item in fit if item is not first], rest)
     of, now = draw.board.of, draw.now
     return second if of(second.id).load(now) < of(first.id).load(now) else first
 
@@ -78,6 +69,17 @@ def cheapest(fit: Sequence[Candidate], draw: Draw) -> Candidate:
 def nearest(fit: Sequence[Candidate], unit: str) -> Candidate:
     """Return the one a unit prefers among these (weighted rendezvous)."""
     return max(fit, key=lambda item: preference(f"affinity {item.id}", unit, item.weight))
+
+
+def _drawn(fit: Sequence[Candidate], number: float) -> tuple[Candidate, float]:
+    """Return whom a number from 0 to 1 falls on by weight, and another such number that knows nothing of whom."""
+    weights = [item.weight for item in fit]
+    left = number * sum(weights)
+    for item, weight in zip(fit, weights, strict=True):
+        if left < weight:
+            return item, left / weight
+        left -= weight
+    return fit[-1], 0.5  # rounding let the number pass the last
 
 
 STRATEGIES: Final[dict[Strategy, Callable[[Sequence[Candidate], Draw], Candidate]]] = {

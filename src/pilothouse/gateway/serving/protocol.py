@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -70,6 +71,7 @@ class GatewayProtocol(HttpToolsProtocol):
     """Closes connections whose head does not come in time or is too long; tells calls of clients that went away."""
 
     head_timeout = 15.0
+    incident: Callable[[str], None] = staticmethod(lambda _kind: None)
     _deadline: asyncio.TimerHandle | None = None
     _head = 0
 
@@ -125,22 +127,23 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request."""
-        self._refuse(b"400 Bad Request", _MALFORMED)
+        self._refuse("malformed_request", b"400 Bad Request", _MALFORMED)
 
     def _count(self, size: int) -> None:
         self._head += size
         if self._head > MOST_HEAD or len(self.headers) > MOST_HEADERS:
-            self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
+            self._refuse("headers_too_large", b"431 Request Header Fields Too Large", _TOO_LARGE)
             raise ValueError("the head is too long")
 
     def _too_slow(self) -> None:
         self._deadline = None
         if not self.transport.is_closing():
-            self._refuse(b"408 Request Timeout", _TOO_SLOW)
+            self._refuse("slow_head", b"408 Request Timeout", _TOO_SLOW)
 
-    def _refuse(self, status: bytes, body: bytes) -> None:
+    def _refuse(self, kind: str, status: bytes, body: bytes) -> None:
         if self.transport.is_closing():
             return
+        self.incident(kind)
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self._joiner.flush()
         self._joiner.write(head % (status, len(body)) + body)

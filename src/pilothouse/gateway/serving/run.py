@@ -89,6 +89,7 @@ async def _serve(
         in_flight=lambda: plane.in_flight,
         announce=lambda: announce(gateway),
         reload=gateway.reload,
+        incident=gateway.metrics.incident,
     )
     try:
         await gateway.open()

