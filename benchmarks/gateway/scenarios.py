@@ -49,9 +49,14 @@ class Running(NamedTuple):
 
     launch: Launch
     port: int
-    pid: int
+    process: subprocess.Popen[bytes]
     cold_start: float
     folder: Path
+
+    @property
+    def pid(self) -> int:
+        """The root of its processes."""
+        return self.process.pid
 
 
 def load(spec: Spec) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def started(prepare: Prepare, folder: Path, mock: str, port: int, patience: floa
                     f"no answer (last status {status}); it said:\n{log.read_text(errors='replace')[-2000:]}"
                 )
             time.sleep(0.01)
-        yield Running(launch, port, process.pid, time.monotonic() - begun, folder)
+        yield Running(launch, port, process, time.monotonic() - begun, folder)
     finally:
         end(process)
 
@@ -148,6 +153,9 @@ class Measurement:
         before, used = core(GATEWAY_CORE), cpu_seconds(self._running.pid)
         found = load(spec)
         spent = cpu_seconds(self._running.pid) - used
+        if self._running.process.poll() is not None:
+            log = (self._running.folder / "output.log").read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"it ended with {self._running.process.returncode} in mid-run; it said:\n{log}")
         after = core(GATEWAY_CORE)
         if after.total > before.total:
             self._others = max(self._others, (after.busy - before.busy - spent) / (after.total - before.total))
