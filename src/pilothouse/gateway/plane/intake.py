@@ -10,7 +10,7 @@ from pilothouse.access.keys.ring import KeyEntry
 from pilothouse.core.errors import nearest_hint
 from pilothouse.gateway.dialects.endpoints import Endpoint
 from pilothouse.gateway.dialects.facts import RequestFacts, check_request
-from pilothouse.gateway.plane.bodies import decode_body, model_of_form
+from pilothouse.gateway.plane.asking.bodies import decode_body, model_of_form
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.refusals import Refusal

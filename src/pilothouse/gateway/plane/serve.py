@@ -13,13 +13,13 @@ from pilothouse.gateway.guards.pipeline import GuardedCall, GuardPipeline
 from pilothouse.gateway.guards.types import GuardContext
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.admission import admit, applied_to
-from pilothouse.gateway.plane.attempts import AttemptFailed, Attempts, Opened, code_of
+from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Attempts, Opened, code_of
+from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.caching import CachedCall
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.client import Client
 from pilothouse.gateway.plane.continuation import continued
 from pilothouse.gateway.plane.metrics import Metrics
-from pilothouse.gateway.plane.relays import Relay
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
 from pilothouse.gateway.plane.streaming import Stream

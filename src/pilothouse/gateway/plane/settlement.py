@@ -9,9 +9,9 @@ from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
+from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.metrics import Metrics
-from pilothouse.gateway.plane.relays import Relay
 from pilothouse.gateway.types import LedgerEntry
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-from pilothouse.gateway.plane.attempts import AttemptFailed, Attempts, code_of
+from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Attempts, code_of
+from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
-from pilothouse.gateway.plane.relays import Relay
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.routing.router import Router

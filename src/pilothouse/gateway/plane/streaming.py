@@ -8,10 +8,10 @@ from typing import Final
 
 from pilothouse.gateway.guards.streams import GuardedStream
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, CHUNK, input_size
-from pilothouse.gateway.plane.attempts import AttemptFailed, Opened
+from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Opened
+from pilothouse.gateway.plane.asking.relays import Relay, TranslatingRelay
 from pilothouse.gateway.plane.call import Call, is_metered
 from pilothouse.gateway.plane.client import Client
-from pilothouse.gateway.plane.relays import Relay, TranslatingRelay
 from pilothouse.gateway.upstream.types import UpstreamFault
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage

@@ -12,7 +12,7 @@ from pilothouse.gateway.dialects import embeddings
 from pilothouse.gateway.dialects.codecs import codec, has_codec
 from pilothouse.gateway.dialects.interface import Splice
 from pilothouse.gateway.dialects.rerank import RERANK
-from pilothouse.gateway.plane.bodies import spliced
+from pilothouse.gateway.plane.asking.bodies import spliced
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.types import Wire
 from pilothouse.models.types import Usage

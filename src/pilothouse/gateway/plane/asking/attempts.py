@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from pilothouse.core.errors import PilothouseError
 from pilothouse.gateway.dialects.codecs import codec, has_codec
+from pilothouse.gateway.plane.asking.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
+from pilothouse.gateway.plane.asking.translation import outgoing_body, whole_answer
 from pilothouse.gateway.plane.call import Call, is_metered, may_continue
-from pilothouse.gateway.plane.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
-from pilothouse.gateway.plane.translation import outgoing_body, whole_answer
 from pilothouse.gateway.refusals import STATUSES, Refusal
 from pilothouse.gateway.routing.types import Itinerary, Step
 from pilothouse.gateway.types import Attempt, Failure, Wire
