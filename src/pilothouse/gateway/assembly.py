@@ -13,10 +13,11 @@ from pilothouse.access.keys.service import KeyService
 from pilothouse.access.keys.watcher import KeyWatcher
 from pilothouse.core.errors import ConfigError, PilothouseError
 from pilothouse.core.services import Services
+from pilothouse.core.settings import FILE
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import SemanticCache, embedder
 from pilothouse.gateway.capture.writer import CaptureWriter
-from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.config.compilation import compile_routes, place_in
 from pilothouse.gateway.config.service import ConfigService
 from pilothouse.gateway.config.types import ActiveConfig, RouteTable
 from pilothouse.gateway.config.watcher import ConfigWatcher
@@ -170,7 +171,7 @@ class Gateway:
             ConfigError: when it cannot be used.
         """
         settings = config.settings
-        ready = Ready(config, compile_routes(settings, self._provider, self._models.connections()))
+        ready = Ready(config, self._compiled(settings))
         for route in ready.table.routes.values():
             guards = GuardPipeline.compile(route.settings.guards, settings.guards)
             if guards is not None:
@@ -179,6 +180,10 @@ class Gateway:
                 ready.caches[route.name] = self._caches(route.name, settings)
         self._limiting.prepare(settings)
         return ready
+
+    def _compiled(self, settings: GatewaySettings) -> RouteTable:
+        where = place_in(self._services.root / FILE)
+        return compile_routes(settings, self._provider, self._models.connections(), where=where)
 
     def _caches(self, name: str, settings: GatewaySettings) -> RouteCaches:
         route = settings.routes[name]

@@ -94,7 +94,9 @@ class Serving:
         caches = call.snapshot.caches.get(name)
         if caches is not None:
             self._cached = CachedCall(call, caches)
-            if await self._cached.replay(self._client):
+            # A semantic hit answers another text than the one that beside-guards passed when it was kept.
+            check = self._beside if guards is not None and guards.looks_beside else None
+            if await self._cached.replay(self._client, check):
                 return
         if not self._parts.ledger.healthy:
             # Spend that cannot be written down must not be made.
@@ -129,6 +131,7 @@ class Serving:
             if opened is not None:
                 await opened.answer.aclose()
                 itinerary.ended(opened.step)
+            itinerary.close()
 
     async def _guard_request(self, guards: GuardPipeline) -> None:
         call = self._call

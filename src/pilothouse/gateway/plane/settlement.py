@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from msgspec.structs import replace
 from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
@@ -67,8 +68,12 @@ class Settlement:
         if relay is not None:
             call.response_model = relay.model or call.response_model
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
-            if relay.usage is not None and (relay.is_finished or relay.usage.output_tokens > 1):
+            if relay.usage is not None and relay.is_finished:
                 call.usage, call.usage_source = relay.usage, "provider"
+            elif relay.usage is not None:
+                # What was read is counted by the provider; what was written before the end, by us.
+                written = max(relay.usage.output_tokens, _written(call))
+                call.usage, call.usage_source = replace(relay.usage, output_tokens=written), "estimated"
         if call.usage is None and call.deployment is not None and not call.cache.startswith(("exact", "sem")):
             call.usage = _estimate(call)
             call.usage_source = "estimated" if call.usage is not None else "none"
@@ -134,8 +139,11 @@ def _estimate(call: Call) -> Usage | None:
     if call.endpoint.operation not in ("chat", "embeddings"):
         return None
     text, _ = input_size(call.raw)
-    written = max(call.deltas, -(-call.output_bytes // BYTES_PER_TOKEN))
-    return Usage(input_tokens=-(-text // BYTES_PER_TOKEN), output_tokens=written)
+    return Usage(input_tokens=-(-text // BYTES_PER_TOKEN), output_tokens=_written(call))
+
+
+def _written(call: Call) -> int:
+    return max(call.deltas, -(-call.output_bytes // BYTES_PER_TOKEN))
 
 
 def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:

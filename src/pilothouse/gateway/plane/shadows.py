@@ -81,9 +81,14 @@ class OneStep:
 
     experiment = ""
     arm = ""
+    reason = ""
+    retry_after = None
 
     def __init__(self, route: Route, deployment: Deployment) -> None:
         self._step: Step | None = Step(route=route, deployment=deployment)
+
+    def close(self) -> None:
+        """Hold nothing."""
 
     def next(self) -> Step | None:
         """Return the one step, once."""
