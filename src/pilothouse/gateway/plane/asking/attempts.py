@@ -226,7 +226,9 @@ class Attempts:
             async with asyncio.timeout(timeouts.first_token):
                 await provider.prepare()
                 outgoing = provider.outgoing(wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers)
-                answer = await self._transport.open(outgoing, connect=timeouts.connect)
+                answer = await self._transport.open(
+                    outgoing, connect=timeouts.connect, whole=not call.facts.stream and call.body is not None
+                )
                 try:
                     return await self._begun(step, wire, answer)
                 except BaseException:
