@@ -13,14 +13,17 @@ from msgspec import Struct
 from opentelemetry.sdk.trace import TracerProvider
 
 from pilothouse.core.clock import SystemClock
+from pilothouse.gateway.cache.exact import ExactCache
+from pilothouse.gateway.cache.semantic import Embed, SemanticCache
 from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.plane.app import Plane
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
-from pilothouse.gateway.plane.snapshot import Snapshot
+from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
 from pilothouse.gateway.providers.registry import build_provider
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
@@ -112,12 +115,15 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str, str]]) -> AsyncIterator[Gateway]:
+async def running(
+    settings: GatewaySettings, connections: Mapping[str, tuple[str, str]], *, embed: Embed | None = None
+) -> AsyncIterator[Gateway]:
     """While inside, a gateway listens.
 
     Args:
         settings: Its configuration; virtual keys are not asked for.
         connections: By name, a type with a field `base_url`, and the address.
+        embed: Makes the vectors of semantic caches.
     """
     context = ProviderContext(settings=ModelSettings(), root=Path(), cache=Path(), clock=SystemClock())
 
@@ -148,8 +154,8 @@ async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str
         open_routes=table.open_routes,
         keys=None,
         limiter=limiter,
-        guards={},
-        caches={},
+        guards=_guards(settings),
+        caches=_caches(settings, embed),
     )
     ledger, metrics, rates, transport = ListLedger(), Metrics(), FlatRates(), HttpTransport()
     settlement = Settlement(rates, ledger, TracerProvider().get_tracer("test"), metrics)  # type: ignore[arg-type]
@@ -184,3 +190,19 @@ async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str
             server.should_exit = True
             await task
             await transport.aclose()
+
+
+def _guards(settings: GatewaySettings) -> dict[str, GuardPipeline]:
+    compiled = {name: GuardPipeline.compile(route.guards, settings.guards) for name, route in settings.routes.items()}
+    return {name: guards for name, guards in compiled.items() if guards is not None}
+
+
+def _caches(settings: GatewaySettings, embed: Embed | None) -> dict[str, RouteCaches]:
+    return {
+        name: RouteCaches(
+            exact=ExactCache(name, route, {}) if route.cache else None,
+            semantic=SemanticCache(name, route, {}, embed, seed=1) if route.semantic_cache and embed else None,
+        )
+        for name, route in settings.routes.items()
+        if route.cache or route.semantic_cache
+    }

@@ -191,8 +191,8 @@ class Attempts:
             self._itinerary.failed(step, failure, retry_after=failed.retry_after, retryable=failed.retryable)
             raise
         except BaseException:
-            # Whoever gave up, what was asked may be billed.
-            failure, call.deployment = "cancelled", step.deployment
+            # Whoever gave up, what was asked may be billed; unless another one has answered meanwhile.
+            failure, call.deployment = "cancelled", call.deployment or step.deployment
             self._itinerary.failed(step, failure, retryable=False)
             raise
         else:
