@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvloop
-
 from tests.gateway.mock.upstream import MockProcess
 
 from .load import Connection, Target
@@ -111,6 +110,7 @@ def slope(samples: list[Sample]) -> Slope:
 
 def write_project(folder: Path, mock: str) -> None:
     """Write a project with everything on."""
+
     def deployments(models: list[str]) -> list[dict[str, Any]]:
         return [{"connection": "mock", "model": model, "weight": 1} for model in models]
 
@@ -168,6 +168,12 @@ def told(folder: Path, *arguments: str) -> Any:
     return json.loads(said.stdout)
 
 
+def holdings(process: int) -> dict[str, int]:
+    """Return how many threads and open files a process has."""
+    place = Path(f"/proc/{process}")
+    return {"threads": len(list((place / "task").iterdir())), "files": len(list((place / "fd").iterdir()))}
+
+
 class Load:
     """The clients.
 
@@ -211,9 +217,7 @@ class Load:
         body |= {"stream": True} if stream else {}
         key = self._chance.choice(self._keys)
         headers = {"authorization": f"Bearer {key}"}
-        return Target(
-            name=route, port=self._port, path="/v1/chat/completions", headers=headers, body=json.dumps(body)
-        )
+        return Target(name=route, port=self._port, path="/v1/chat/completions", headers=headers, body=json.dumps(body))
 
     async def _connection(self) -> Asker:
         while self._idle:
@@ -227,9 +231,11 @@ class Load:
         route = self._chance.choices(list(SHARES), list(SHARES.values()))[0]
         number = next(self._numbers)
         known = route == "cached" and number % 4
-        words = f"question {number % 100 if known else number} of ann{number}@example.org about tug boats " * (
-            1 if not known else 0
-        ) or f"question {number % 100} about tug boats"
+        words = (
+            f"question {number % 100 if known else number} of ann{number}@example.org about tug boats "
+            * (1 if not known else 0)
+            or f"question {number % 100} about tug boats"
+        )
         connection = await self._connection()
         connection.text = b""
         self.sums.sent += 1
@@ -323,8 +329,7 @@ async def soak(folder: Path, arguments: argparse.Namespace, mock: MockProcess) -
         await asyncio.sleep(EVERY)
         watching.cancel()
         rested = megabytes(process.pid)
-        threads = len(list(Path(f"/proc/{process.pid}/task").iterdir()))
-        files = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+        held = holdings(process.pid)
     sums = load.sums
     rows = told(folder, "gateway", "ledger", "spend", "--by", "status")
     late = [sample for sample in samples if arguments.settle * 60 <= sample.at <= arguments.minutes * 60]
@@ -354,8 +359,7 @@ async def soak(folder: Path, arguments: argparse.Namespace, mock: MockProcess) -
         "slope_mb_each_minute": slope(late)._asdict() if len(late) > 5 else None,
         "over_minutes": [arguments.settle, arguments.minutes],
         "cpu_share": round((samples[-1].cpu - samples[0].cpu) / (samples[-1].at - samples[0].at), 3),
-        "threads": threads,
-        "files": files,
+        **held,
         "samples": [sample._asdict() for sample in samples],
     }
 
