@@ -27,20 +27,11 @@ def spent_apart(root: Path, since_ns: int) -> list[TenantSpend]:
     Raises:
         StorageError: when the ledger cannot be read.
     """
-    return msgspec.json.decode(_ask(root, "spent", str(since_ns)), type=list[TenantSpend])
+    return msgspec.json.decode(_ask(root, since_ns), type=list[TenantSpend])
 
 
-def ingest_apart(root: Path) -> None:
-    """Take in what all processes have written, so that the next question is quick.
-
-    Raises:
-        StorageError: when the ledger cannot be read.
-    """
-    _ask(root, "ingest", "0")
-
-
-def _ask(root: Path, verb: str, argument: str) -> bytes:
-    command = [sys.executable, "-m", _MODULE, str(root), verb, argument]
+def _ask(root: Path, since_ns: int) -> bytes:
+    command = [sys.executable, "-m", _MODULE, str(root), str(since_ns)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -51,13 +42,12 @@ def _ask(root: Path, verb: str, argument: str) -> bytes:
     return done.stdout
 
 
-def main(root: str, verb: str, argument: str) -> int:
+def main(root: str, since_ns: str) -> int:
     """Answer one question on standard output."""
     try:
         with plugins.load("workspaces", "project")(Path(root)) as workspace:
             ledger: LedgerService = workspace.get(LedgerService)
-            answer = ledger.spent(int(argument)) if verb == "spent" else ledger.ingest()
-            sys.stdout.buffer.write(msgspec.json.encode(answer))
+            sys.stdout.buffer.write(msgspec.json.encode(ledger.spent(int(since_ns))))
     except PilothouseError as error:
         sys.stderr.write(str(error))
         return error.exit_code
@@ -65,4 +55,4 @@ def main(root: str, verb: str, argument: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    sys.exit(main(*sys.argv[1:3]))
