@@ -76,10 +76,10 @@ async def hammer(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
 async def _disturb(
     site: Site, server: RedisServer | None, given: argparse.Namespace, crowd: Crowd, running: asyncio.Future[None]
 ) -> None:
-    """Kill what is to be killed, at even distances."""
+    """Kill what is to be killed, each time when so many answers have begun."""
     blows = ["redis"] * given.kill_redis + ["worker"] * given.kill_worker
     for number, blow in enumerate(blows, 1):
-        while len(crowd.outcomes) < given.calls * number / (len(blows) + 1) and not running.done():
+        while crowd.begun < given.blow_after * number and not running.done():
             await asyncio.sleep(0.01)
         if blow == "worker":
             os.kill(site.workers()[0], signal.SIGKILL)
@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--redis", action="store_true")
     parser.add_argument("--kill-redis", type=int, default=0)
     parser.add_argument("--kill-worker", type=int, default=0)
+    parser.add_argument("--blow-after", type=int, default=200)
     parser.add_argument("--no-faults", action="store_true")
     parser.add_argument("--acme", type=float, default=0.1)
     parser.add_argument("--user", type=float, default=0.06)

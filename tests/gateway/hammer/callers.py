@@ -73,6 +73,7 @@ class Crowd:
 
     Attributes:
         outcomes: Of all calls so far.
+        begun: Answers that have begun.
         most: By owner, the most answers that were under way at once.
     """
 
@@ -82,6 +83,7 @@ class Crowd:
         self._at_once = asyncio.Semaphore(at_once)
         self._under_way = [0] * len(secrets)
         self.outcomes: list[Outcome] = []
+        self.begun = 0
         self.most = [0] * len(secrets)
 
     async def make(self, plans: list[Plan]) -> None:
@@ -101,6 +103,9 @@ class Crowd:
             except (aiohttp.ClientError, TimeoutError, ConnectionError):
                 outcome.complete = False
             outcome.ended = time.time()
+            if outcome.status == 503:
+                # Without counters nobody is let in; whoever asked for that waits a little.
+                await asyncio.sleep(1.0)
 
     async def _call(self, session: aiohttp.ClientSession, url: str, outcome: Outcome) -> None:
         plan = outcome.plan
@@ -111,6 +116,7 @@ class Crowd:
                 said = await answer.json()
                 outcome.code = str(said["error"].get("code") or said["error"].get("type"))
                 return
+            self.begun += 1
             self._under_way[plan.owner] += 1
             self.most[plan.owner] = max(self.most[plan.owner], self._under_way[plan.owner])
             try:
