@@ -59,7 +59,7 @@ class HeadJoiner:
         """Write, or wait for what belongs to it."""
         if self._head:
             data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/1.1 "):
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100 "):
             self._head = data
             return
         self._transport.write(data)
