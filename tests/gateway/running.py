@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 from opentelemetry.sdk.trace import TracerProvider
 
+from pilothouse.access.keys.ring import KeyRing
 from pilothouse.core.clock import SystemClock
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import Embed, SemanticCache
@@ -116,13 +117,20 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def running(
-    settings: GatewaySettings, connections: Mapping[str, tuple[str, str]], *, embed: Embed | None = None
+    settings: GatewaySettings,
+    connections: Mapping[str, tuple[str, str]],
+    *,
+    keys: KeyRing | None = None,
+    traces: TracerProvider | None = None,
+    embed: Embed | None = None,
 ) -> AsyncIterator[Gateway]:
     """While inside, a gateway listens.
 
     Args:
-        settings: Its configuration; virtual keys are not asked for.
+        settings: Its configuration.
         connections: By name, a type with a field `base_url`, and the address.
+        keys: The virtual keys; where there are none, nobody is asked for one.
+        traces: Takes the spans.
         embed: Makes the vectors of semantic caches.
     """
     context = ProviderContext(settings=ModelSettings(), root=Path(), cache=Path(), clock=SystemClock())
@@ -152,13 +160,13 @@ async def running(
         settings=settings,
         routes=table.routes,
         open_routes=table.open_routes,
-        keys=None,
+        keys=keys,
         limiter=limiter,
         guards=_guards(settings),
         caches=_caches(settings, embed),
     )
     ledger, metrics, rates, transport = ListLedger(), Metrics(), FlatRates(), HttpTransport()
-    settlement = Settlement(rates, ledger, TracerProvider().get_tracer("test"), metrics)  # type: ignore[arg-type]
+    settlement = Settlement(rates, ledger, (traces or TracerProvider()).get_tracer("test"), metrics)  # type: ignore[arg-type]
     router = Router(HealthBoard())
     parts = Parts(
         router=router,
@@ -178,6 +186,7 @@ async def running(
         in_flight=lambda: metrics.in_flight,
         announce=started.set,
         reload=lambda: None,
+        incident=metrics.incident,
     )
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
