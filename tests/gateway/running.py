@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 from opentelemetry.sdk.trace import TracerProvider
 
+from pilothouse.access.keys.ring import KeyRing
 from pilothouse.core.clock import SystemClock
 from pilothouse.gateway.config.compilation import compile_routes
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
@@ -28,6 +29,9 @@ from pilothouse.gateway.serving.server import GatewayServer
 from pilothouse.gateway.settings import GatewaySettings
 from pilothouse.gateway.types import LedgerEntry
 from pilothouse.gateway.upstream.http import HttpTransport
+from pilothouse.gateway.upstream.in_process import SCHEME, InProcessProvider, InProcessTransport
+from pilothouse.gateway.upstream.ways import Ways
+from pilothouse.models.client import Provider as ModelProvider
 from pilothouse.models.client import ProviderContext
 from pilothouse.models.connection_types import TYPES
 from pilothouse.models.connections import ConnectionSpec
@@ -112,18 +116,29 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str, str]]) -> AsyncIterator[Gateway]:
+async def running(
+    settings: GatewaySettings,
+    connections: Mapping[str, tuple[str, str]],
+    *,
+    models: Mapping[str, ModelProvider] | None = None,
+    keys: KeyRing | None = None,
+) -> AsyncIterator[Gateway]:
     """While inside, a gateway listens.
 
     Args:
-        settings: Its configuration; virtual keys are not asked for.
-        connections: By name, a type with a field `base_url`, and the address.
+        settings: Its configuration.
+        connections: By name, a type and the address; fields without a default have the value `here`.
+        models: By the name of a connection, what serves its models in this process.
+        keys: Who may call; everybody where it is None.
     """
     context = ProviderContext(settings=ModelSettings(), root=Path(), cache=Path(), clock=SystemClock())
+    inside = models or {}
 
     def provider(name: str) -> Any:
+        if name in inside:
+            return InProcessProvider(name, inside[name])
         kind, address = connections[name]
-        fields = {"base_url": address}
+        fields = {**_fields(kind), _address(kind): address}
         made = Connection(name=name, type=kind, configs=fields, secrets={"api_key": Secret(UPSTREAM_SECRET)})
         return build_provider(made, context)
 
@@ -131,7 +146,7 @@ async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str
         ConnectionSpec(
             name=name,
             kind=TYPES[kind],
-            texts={"base_url": address},
+            texts={_address(kind): address} if address else {},
             hidden=frozenset(),
             lines={},
             where="",
@@ -146,12 +161,13 @@ async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str
         settings=settings,
         routes=table.routes,
         open_routes=table.open_routes,
-        keys=None,
+        keys=keys,
         limiter=limiter,
         guards={},
         caches={},
     )
-    ledger, metrics, rates, transport = ListLedger(), Metrics(), FlatRates(), HttpTransport()
+    ledger, metrics, rates = ListLedger(), Metrics(), FlatRates()
+    transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
     settlement = Settlement(rates, ledger, TracerProvider().get_tracer("test"), metrics)  # type: ignore[arg-type]
     router = Router(HealthBoard())
     parts = Parts(
@@ -184,3 +200,12 @@ async def running(settings: GatewaySettings, connections: Mapping[str, tuple[str
             server.should_exit = True
             await task
             await transport.aclose()
+
+
+def _address(kind: str) -> str:
+    return "api_base" if "api_base" in TYPES[kind].fields else "base_url"
+
+
+def _fields(kind: str) -> dict[str, str]:
+    fields = TYPES[kind].fields.items()
+    return {name: rule.default or "here" for name, rule in fields if rule.default or (rule.required and not rule.secret)}
