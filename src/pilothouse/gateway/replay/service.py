@@ -28,7 +28,7 @@ from pilothouse.gateway.plane.intake import find_route
 from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.preparing import common_price, open_ways, prepare_guards, prepare_routes
 from pilothouse.gateway.refusals import Refusal
-from pilothouse.gateway.replay.sending import Sending, Sent
+from pilothouse.gateway.replay.sending import REPLAY_OF, Sending, Sent
 from pilothouse.gateway.replay.texts import answer_text, differences
 from pilothouse.gateway.replay.types import Outcome, Replay, ReplayRequest
 from pilothouse.gateway.types import LedgerEntry, Wire
@@ -163,7 +163,8 @@ class ReplayService:
     def _why_none(self, entry: LedgerEntry) -> tuple[str, str | None]:
         """Return why nothing was recorded of a call, and what to do for others."""
         if entry.shadow:
-            return "it was a copy, or a replay, of another call", "replay that one"
+            first = entry.metadata.get(REPLAY_OF, "")
+            return "it was a copy, or a replay, of another call", f"replay that one: {first}".removesuffix(": ")
         if entry.status == "refused" and not entry.route:
             return "it was refused before its request was understood", None
         try:
