@@ -17,7 +17,7 @@ from pilothouse.core.settings import FILE as SETTINGS_FILE
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import SemanticCache, embedder
 from pilothouse.gateway.capture.writer import CaptureWriter
-from pilothouse.gateway.config.compilation import compile_routes, place_in
+from pilothouse.gateway.config.compilation import place_in
 from pilothouse.gateway.config.service import ConfigService
 from pilothouse.gateway.config.telling import taken_in
 from pilothouse.gateway.config.types import ActiveConfig, RouteTable
@@ -32,17 +32,12 @@ from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
 from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
-from pilothouse.gateway.providers.interface import Provider
-from pilothouse.gateway.providers.registry import IN_PROCESS, build_provider
+from pilothouse.gateway.preparing import common_price, open_ways, prepare_guards, prepare_routes
 from pilothouse.gateway.routing.feedback.service import FeedbackService
 from pilothouse.gateway.routing.feedback.tuner import BanditTuner
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
-from pilothouse.gateway.routing.types import Deployment
 from pilothouse.gateway.settings import GatewaySettings, TrafficExperiment
-from pilothouse.gateway.upstream.http import HttpTransport
-from pilothouse.gateway.upstream.in_process import SCHEME, InProcessProvider, InProcessTransport
-from pilothouse.gateway.upstream.ways import Ways
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.service import ModelService
 from pilothouse.safety.detection import redact
@@ -82,7 +77,7 @@ class Gateway:
         self.rates = services.get(RateCard)
         self.ledger = services.get(LedgerWriter)
         self.metrics = Metrics()
-        self.router = Router(HealthBoard(), price=self._price)
+        self.router = Router(HealthBoard(), price=common_price(self.rates, time.time_ns))
         self._keeper = LedgerKeeper(services.state / FOLDER)
         self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
         self.faults: dict[str, str] = {}
@@ -91,7 +86,7 @@ class Gateway:
         self._config_watcher = ConfigWatcher(
             self._config, self._ready.config.version.number, self._config_changed, self._config_broken
         )
-        self._transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(self._models.provider)})
+        self._transport = open_ways(self._models)
         settlement = Settlement(self.rates, self.ledger, services.get(TracingService).tracer, self.metrics)
         self._shadows = Shadows(self.router, self._transport, settlement)
         self._capture = self._capturing(self._ready.config.settings)
@@ -187,19 +182,14 @@ class Gateway:
             ConfigError: when it cannot be used.
         """
         settings = config.settings
-        ready = Ready(config, self._compiled(settings))
+        where = place_in(self._services.root / FILE)
+        ready = Ready(config, prepare_routes(settings, self._models, where=where))
+        ready.guards |= prepare_guards(ready.table)
         for route in ready.table.routes.values():
-            guards = GuardPipeline.compile(route.settings.guards, settings.guards)
-            if guards is not None:
-                ready.guards[route.name] = guards
             if route.name not in ready.caches and (route.settings.cache or route.settings.semantic_cache):
                 ready.caches[route.name] = self._caches(route.name, settings)
         self._limiting.prepare(settings)
         return ready
-
-    def _compiled(self, settings: GatewaySettings) -> RouteTable:
-        where = place_in(self._services.root / SETTINGS_FILE)
-        return compile_routes(settings, self._provider, self._models.connections(), where=where)
 
     def _caches(self, name: str, settings: GatewaySettings) -> RouteCaches:
         route = settings.routes[name]
@@ -214,17 +204,6 @@ class Gateway:
         if settings.capture.mode == "off":
             return None
         return CaptureWriter(self._services.state / "capture", settings.capture, lambda text: redact(text)[0])
-
-    def _provider(self, name: str) -> Provider:
-        connection = self._models.connection(name)
-        if connection.type in IN_PROCESS:
-            return InProcessProvider(name, self._models.provider(name))
-        return build_provider(connection, self._models.context)
-
-    def _price(self, deployment: Deployment) -> int | None:
-        """Return what a call of a common size would cost: a thousand tokens read, five hundred written."""
-        rate = self.rates.rate(deployment.provider.name, deployment.model, time.time_ns())
-        return rate.bound(1000, 500) if rate is not None else None
 
     def _experiments(self) -> list[TrafficExperiment]:
         routes = self._ready.config.settings.routes.values()

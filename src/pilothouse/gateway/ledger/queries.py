@@ -120,10 +120,11 @@ def stream(store: LedgerStore, wanted: CallFilter) -> Iterator[list[LedgerCall]]
 
 
 def tenants(store: LedgerStore, since_ns: int) -> list[TenantSpend]:
-    """Return what each tenant used through each route since a moment."""
+    """Return what each tenant used through each route since a moment; copies and repeats are charged to nobody."""
     rows = store.rows(
         'SELECT "key", organisation, team, "user", use_case, route, count(*), sum(input_tokens + output_tokens),'
-        " COALESCE(sum(cost), 0) FROM rated WHERE at_ns >= ? AND status <> 'refused' GROUP BY ALL ORDER BY ALL",
+        " COALESCE(sum(cost), 0) FROM rated WHERE at_ns >= ? AND status <> 'refused' AND NOT shadow"
+        " GROUP BY ALL ORDER BY ALL",
         [since_ns],
     )
     return [
