@@ -182,7 +182,7 @@ class Gateway:
             ConfigError: when it cannot be used.
         """
         settings = config.settings
-        where = place_in(self._services.root / FILE)
+        where = place_in(self._services.root / SETTINGS_FILE)
         ready = Ready(config, prepare_routes(settings, self._models, where=where))
         ready.guards |= prepare_guards(ready.table)
         for route in ready.table.routes.values():
