@@ -127,6 +127,12 @@ class Attempts:
 
     def _given_up(self) -> Refusal:
         last = self._last
+        if last is None and self._itinerary.reason == "unsupported":
+            # Another try would fare no better, so it must not look like a passing state.
+            endpoint, route = self._call.endpoint, self._call.route
+            name = route.name if route is not None else self._call.facts.model
+            asked = endpoint.resource or endpoint.operation
+            return Refusal("not_supported", f"no deployment of '{name}' serves {asked}: name a model that does")
         if last is None:
             return Refusal("no_deployment", "no deployment can take this call now; try again later", retry_after=1.0)
         if last.failure in _CLIENTS_OWN and 400 <= last.status < 500:

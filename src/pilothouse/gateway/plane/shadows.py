@@ -81,6 +81,7 @@ class OneStep:
 
     experiment = ""
     arm = ""
+    reason = ""
 
     def __init__(self, route: Route, deployment: Deployment) -> None:
         self._step: Step | None = Step(route=route, deployment=deployment)

@@ -92,10 +92,16 @@ class Itinerary(Protocol):
     Attributes:
         experiment: Name of the experiment in traffic; empty for none.
         arm: The call's arm; empty for none.
+        reason: Why there is nothing left to try, once ``next`` has said so: ``unsupported`` where no deployment can be
+            asked such a thing, ever; empty where nothing special is to be said.
     """
 
     experiment: str
     arm: str
+
+    @property
+    def reason(self) -> str:  # noqa: D102 - told above
+        ...
 
     def next(self) -> Step | None:
         """Begin the next attempt, or None when there is nothing left to try."""
