@@ -14,14 +14,17 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.core.clock import SystemClock
+from pilothouse.gateway.cache.exact import ExactCache
+from pilothouse.gateway.cache.semantic import Embed, SemanticCache
 from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.plane.app import Plane
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
-from pilothouse.gateway.plane.snapshot import Snapshot
+from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
 from pilothouse.gateway.providers.registry import build_provider
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
@@ -120,16 +123,20 @@ async def running(
     settings: GatewaySettings,
     connections: Mapping[str, tuple[str, str]],
     *,
-    models: Mapping[str, ModelProvider] | None = None,
     keys: KeyRing | None = None,
+    traces: TracerProvider | None = None,
+    embed: Embed | None = None,
+    models: Mapping[str, ModelProvider] | None = None,
 ) -> AsyncIterator[Gateway]:
     """While inside, a gateway listens.
 
     Args:
         settings: Its configuration.
         connections: By name, a type and the address; fields without a default have the value `here`.
+        keys: The virtual keys; where there are none, nobody is asked for one.
+        traces: Takes the spans.
+        embed: Makes the vectors of semantic caches.
         models: By the name of a connection, what serves its models in this process.
-        keys: Who may call; everybody where it is None.
     """
     context = ProviderContext(settings=ModelSettings(), root=Path(), cache=Path(), clock=SystemClock())
     inside = models or {}
@@ -163,12 +170,12 @@ async def running(
         open_routes=table.open_routes,
         keys=keys,
         limiter=limiter,
-        guards={},
-        caches={},
+        guards=_guards(settings),
+        caches=_caches(settings, embed),
     )
     ledger, metrics, rates = ListLedger(), Metrics(), FlatRates()
     transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
-    settlement = Settlement(rates, ledger, TracerProvider().get_tracer("test"), metrics)  # type: ignore[arg-type]
+    settlement = Settlement(rates, ledger, (traces or TracerProvider()).get_tracer("test"), metrics)  # type: ignore[arg-type]
     router = Router(HealthBoard())
     parts = Parts(
         router=router,
@@ -188,6 +195,7 @@ async def running(
         in_flight=lambda: metrics.in_flight,
         announce=started.set,
         reload=lambda: None,
+        incident=metrics.incident,
     )
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -208,4 +216,22 @@ def _address(kind: str) -> str:
 
 def _fields(kind: str) -> dict[str, str]:
     fields = TYPES[kind].fields.items()
-    return {name: rule.default or "here" for name, rule in fields if rule.default or (rule.required and not rule.secret)}
+    return {
+        name: rule.default or "here" for name, rule in fields if rule.default or (rule.required and not rule.secret)
+    }
+
+
+def _guards(settings: GatewaySettings) -> dict[str, GuardPipeline]:
+    compiled = {name: GuardPipeline.compile(route.guards, settings.guards) for name, route in settings.routes.items()}
+    return {name: guards for name, guards in compiled.items() if guards is not None}
+
+
+def _caches(settings: GatewaySettings, embed: Embed | None) -> dict[str, RouteCaches]:
+    return {
+        name: RouteCaches(
+            exact=ExactCache(name, route, {}) if route.cache else None,
+            semantic=SemanticCache(name, route, {}, embed, seed=1) if route.semantic_cache and embed else None,
+        )
+        for name, route in settings.routes.items()
+        if route.cache or route.semantic_cache
+    }

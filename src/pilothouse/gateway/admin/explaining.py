@@ -16,6 +16,7 @@ from pilothouse.core.ids import new_id
 from pilothouse.core.services import Services
 from pilothouse.gateway.admin.changing import configuration
 from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.config.types import RouteTable
 from pilothouse.gateway.limits.rules import compile_rules
 from pilothouse.gateway.providers.interface import Provider
 from pilothouse.gateway.providers.registry import IN_PROCESS, build_provider
@@ -109,20 +110,14 @@ def explain(services: Services, question: Question, organisation: str = "") -> E
     """
     active = configuration(services)
     settings = active.settings if active else services.settings.section(GatewaySettings)
-    models, rates = services.get(ModelService), services.get(RateCard)
+    rates = services.get(RateCard)
     now = services.clock.now()
-
-    def provider(name: str) -> Provider:
-        connection = models.connection(name)
-        if connection.type in IN_PROCESS:
-            return InProcessProvider(name, models.provider(name))
-        return build_provider(connection, models.context)
 
     def price(deployment: Deployment) -> int | None:
         rate = rates.rate(deployment.provider.name, deployment.model, moment_ns(now))
         return None if rate is None else rate.bound(1000, 1000)
 
-    table = compile_routes(settings, provider, models.connections())
+    table = _table(services, settings)
     route = table.routes.get(question.model) or table.open_routes.get(question.model.partition("/")[0])
     if route is None:
         raise NotFound(f"there is no model '{question.model}'", expected=nearest_hint(question.model, table.models()))
@@ -162,6 +157,18 @@ def explain(services: Services, question: Question, organisation: str = "") -> E
         ],
         cost=_costs(rates, routing, {**table.routes, route.name: route}, question, moment_ns(now)),
     )
+
+
+def _table(services: Services, settings: GatewaySettings) -> RouteTable:
+    models = services.get(ModelService)
+
+    def provider(name: str) -> Provider:
+        connection = models.connection(name)
+        if connection.type in IN_PROCESS:
+            return InProcessProvider(name, models.provider(name))
+        return build_provider(connection, models.context)
+
+    return compile_routes(settings, provider, models.connections())
 
 
 def _tenant(key: Key | None, organisation: str) -> Tenant:

@@ -13,13 +13,13 @@ from pilothouse.gateway.guards.pipeline import GuardedCall, GuardPipeline
 from pilothouse.gateway.guards.types import GuardContext
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.admission import admit, applied_to
-from pilothouse.gateway.plane.attempts import AttemptFailed, Attempts, Opened, code_of
+from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Attempts, Opened, code_of
+from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.caching import CachedCall
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.client import Client
 from pilothouse.gateway.plane.continuation import continued
 from pilothouse.gateway.plane.metrics import Metrics
-from pilothouse.gateway.plane.relays import Relay
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
 from pilothouse.gateway.plane.streaming import Stream
@@ -94,7 +94,11 @@ class Serving:
         caches = call.snapshot.caches.get(name)
         if caches is not None:
             self._cached = CachedCall(call, caches)
-            if await self._cached.replay(self._client):
+            # A semantic hit answers another text than the one that beside-guards passed when it was kept.
+            check = self._beside if guards is not None and guards.looks_beside else None
+            if await self._cached.replay(self._client, check):
+                if self._cached.verifies is not None:
+                    self._parts.shadows.verify(call, routing, self._cached.verified)
                 return
         if not self._parts.ledger.healthy:
             # Spend that cannot be written down must not be made.
@@ -129,6 +133,7 @@ class Serving:
             if opened is not None:
                 await opened.answer.aclose()
                 itinerary.ended(opened.step)
+            itinerary.close()
 
     async def _guard_request(self, guards: GuardPipeline) -> None:
         call = self._call

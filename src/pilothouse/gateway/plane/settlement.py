@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from msgspec.structs import replace
 from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
+from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.metrics import Metrics
-from pilothouse.gateway.plane.relays import Relay
 from pilothouse.gateway.types import LedgerEntry
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 from pilothouse.tracing import conventions as names
-from pilothouse.tracing.completed import CompletedSpans
+from pilothouse.tracing.completed import CompletedSpans, remote_parent
 
 CALL: Final = "pilothouse.gateway.call"
 KEY: Final = "pilothouse.gateway.key"
@@ -67,8 +68,12 @@ class Settlement:
         if relay is not None:
             call.response_model = relay.model or call.response_model
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
-            if relay.usage is not None and (relay.is_finished or relay.usage.output_tokens > 1):
+            if relay.usage is not None and relay.is_finished:
                 call.usage, call.usage_source = relay.usage, "provider"
+            elif relay.usage is not None:
+                # What was read is counted by the provider; what was written before the end, by us.
+                written = max(relay.usage.output_tokens, _written(call))
+                call.usage, call.usage_source = replace(relay.usage, output_tokens=written), "estimated"
         if call.usage is None and call.deployment is not None and not call.cache.startswith(("exact", "sem")):
             call.usage = _estimate(call)
             call.usage_source = "estimated" if call.usage is not None else "none"
@@ -122,8 +127,14 @@ class Settlement:
             told[COST] = call.cost
         if call.code:
             told[names.ERROR_TYPE] = call.code
+        named = call.headers.get("traceparent")
         call.trace_id = self._spans.record(
-            f"{operation} {route}", told, start_ns=call.at_ns, end_ns=call.at_ns + took, error=call.code
+            f"{operation} {route}",
+            told,
+            start_ns=call.at_ns,
+            end_ns=call.at_ns + took,
+            error=call.code,
+            parent=remote_parent(named) if named else None,
         )
 
 
@@ -134,8 +145,11 @@ def _estimate(call: Call) -> Usage | None:
     if call.endpoint.operation not in ("chat", "embeddings"):
         return None
     text, _ = input_size(call.raw)
-    written = max(call.deltas, -(-call.output_bytes // BYTES_PER_TOKEN))
-    return Usage(input_tokens=-(-text // BYTES_PER_TOKEN), output_tokens=written)
+    return Usage(input_tokens=-(-text // BYTES_PER_TOKEN), output_tokens=_written(call))
+
+
+def _written(call: Call) -> int:
+    return max(call.deltas, -(-call.output_bytes // BYTES_PER_TOKEN))
 
 
 def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:

@@ -8,10 +8,10 @@ from typing import Final
 
 from pilothouse.gateway.guards.streams import GuardedStream
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, CHUNK, input_size
-from pilothouse.gateway.plane.attempts import AttemptFailed, Opened
+from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Opened, told_error
+from pilothouse.gateway.plane.asking.relays import Relay, TranslatingRelay
 from pilothouse.gateway.plane.call import Call, is_metered
 from pilothouse.gateway.plane.client import Client
-from pilothouse.gateway.plane.relays import Relay, TranslatingRelay
 from pilothouse.gateway.upstream.types import UpstreamFault
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
@@ -100,6 +100,8 @@ class Stream:
             Refusal: when a guard blocks it.
         """
         await self._hand_on(self._opened.first)
+        if self.relay.error:
+            raise told_error(self._opened.step, self.relay.error)
         watch = IdleWatch(self._opened.step.route.settings.timeouts.idle)
         try:
             await self._pump(watch)
@@ -124,6 +126,8 @@ class Stream:
             try:
                 piece = await answer.read()
             except UpstreamFault as fault:
+                if relay.is_finished:
+                    return  # all of the answer has come; how its connection ends changes nothing
                 raise AttemptFailed(fault.failure, fault.message) from fault
             watch.waiting = False
             call.waited += clock() - asked
@@ -135,6 +139,8 @@ class Stream:
                 raise AttemptFailed("malformed", f"the upstream's stream makes no sense: {error}") from error
             if out:
                 await self._hand_on(out)
+            if relay.error:
+                raise told_error(self._opened.step, relay.error)
             if self._allowed is not None and not await self._may_go_on():
                 return
 

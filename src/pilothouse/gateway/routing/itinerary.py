@@ -19,7 +19,7 @@ TRANSIENT: Final[frozenset[Failure]] = frozenset(
 )
 """Failures after which the same deployment may succeed; only these draw on the retry budget."""
 
-Reason = Literal["", "unsupported", "unserved", "unavailable", "attempts", "budget", "failure", "exhausted"]
+Reason = Literal["", "unserved", "unavailable", "attempts", "budget", "failure", "exhausted"]
 
 
 class _Attempt:
@@ -199,7 +199,7 @@ class CallItinerary:
         if found is not None:
             return self._begin(found, now, 0.0, after)
         if not selection.is_servable(now):
-            self.reason = "unserved" if any(True for _ in selection.all()) else "unsupported"
+            self.reason = "unserved"
             return None
         rest = selection.resting(now, settings.retries.longest)
         if rest is not None:

@@ -92,15 +92,25 @@ class Itinerary(Protocol):
     Attributes:
         experiment: Name of the experiment in traffic; empty for none.
         arm: The call's arm; empty for none.
-        reason: Why there is nothing left to try, once ``next`` has said so: ``unsupported`` where no deployment can be
-            asked such a thing, ever; empty where nothing special is to be said.
+        reason: Why ``next`` returned None: ``unserved`` where no deployment fits the call at all.
+        retry_after: Seconds after which another call makes sense, where that is known.
     """
 
     experiment: str
     arm: str
 
     @property
-    def reason(self) -> str:  # noqa: D102 - told above
+    def reason(self) -> str:
+        """Why ``next`` returned None."""
+        ...
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which another call makes sense."""
+        ...
+
+    def close(self) -> None:
+        """Give back what a dropped call still holds."""
         ...
 
     def next(self) -> Step | None:

@@ -12,7 +12,7 @@ from pilothouse.gateway.dialects import embeddings
 from pilothouse.gateway.dialects.codecs import codec, has_codec
 from pilothouse.gateway.dialects.interface import Splice
 from pilothouse.gateway.dialects.rerank import RERANK
-from pilothouse.gateway.plane.bodies import spliced
+from pilothouse.gateway.plane.asking.bodies import spliced
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.types import Wire
 from pilothouse.models.types import Usage
@@ -56,6 +56,8 @@ def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]
         ValueError: for what is no answer of its form.
     """
     wanted = call.endpoint.wire
+    if not body.isascii() and wire not in _BINARY:
+        body.decode()  # a client's parser would choke on it later, without a word of whose fault it is
     if has_codec(wire):
         usage, model = codec(wire).usage(body)
         if wire != wanted:
@@ -95,6 +97,8 @@ class _Transcript(Struct):
     usage: _Counts | None = None
     duration: float | None = None
 
+
+_BINARY: Final = frozenset({"openai.speech", "openai.raw"})
 
 _lists: Final = msgspec.json.Decoder(_List)
 _transcripts: Final = msgspec.json.Decoder(_Transcript)
