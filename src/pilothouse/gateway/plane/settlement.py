@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from msgspec import structs
 from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
+from pilothouse.gateway.limits.types import Reservation
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
@@ -53,15 +55,14 @@ class Settlement:
         overhead = took - call.waited
         self._take_usage(call, relay)
         self._price(call)
-        reservation, limiter = call.reservation, call.snapshot.limiter
-        if reservation is not None and limiter is not None:
-            used = call.usage.total_tokens if call.usage is not None else 0
-            spent = call.cost if call.usage is not None else 0
-            await limiter.settle(reservation, tokens=used, cost=spent)
+        # The row first: nothing is awaited before it, so nothing that ends this call or process early loses it.
         if call.key is not None or call.snapshot.keys is None:
             self._trace(call, took, overhead)
             self._ledger.record(_entry(call, took, overhead))
         self._metrics.ended(call, took, overhead)
+        reservation, limiter = call.reservation, call.snapshot.limiter
+        if reservation is not None and limiter is not None:
+            await limiter.settle(reservation, tokens=_used(call, reservation), cost=call.cost)
 
     def _take_usage(self, call: Call, relay: Relay | None) -> None:
         if relay is not None:
@@ -70,7 +71,7 @@ class Settlement:
             if relay.usage is not None and (relay.is_finished or relay.usage.output_tokens > 1):
                 call.usage, call.usage_source = relay.usage, "provider"
         if call.usage is None and call.deployment is not None and not call.cache.startswith(("exact", "sem")):
-            call.usage = _estimate(call)
+            call.usage = _estimate(call, relay.usage if relay is not None else None)
             call.usage_source = "estimated" if call.usage is not None else "none"
 
     def _price(self, call: Call) -> None:
@@ -127,14 +128,28 @@ class Settlement:
         )
 
 
-def _estimate(call: Call) -> Usage | None:
-    """Return what was delivered, where the provider did not count: every piece of a stream is a token at least."""
+def _used(call: Call, reservation: Reservation) -> int:
+    """Return the tokens that limits count; what was set aside where nobody knows what was used."""
+    if call.usage is not None:
+        return call.usage.total_tokens
+    return 0 if call.deployment is None else reservation.tokens
+
+
+def _estimate(call: Call, begun: Usage | None) -> Usage | None:
+    """Return what was delivered, where the provider did not count: every piece of a stream is a token at least.
+
+    Args:
+        call: The call.
+        begun: What the provider said at the begin of an answer that did not come to its end: what it had read.
+    """
     if call.endpoint.operation in ("raw", "count_tokens"):
         return Usage()
     if call.endpoint.operation not in ("chat", "embeddings"):
         return None
-    text, _ = input_size(call.raw)
     written = max(call.deltas, -(-call.output_bytes // BYTES_PER_TOKEN))
+    if begun is not None and begun.input_tokens:
+        return structs.replace(begun, output_tokens=max(written, begun.output_tokens))
+    text, _ = input_size(call.raw)
     return Usage(input_tokens=-(-text // BYTES_PER_TOKEN), output_tokens=written)
 
 
@@ -163,6 +178,7 @@ def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:
         usage=call.usage,
         usage_source=call.usage_source,
         cost=call.cost,
+        charged=call.reservation.cost if call.cost is None and call.reservation is not None else None,
         price=call.price,
         attempts=tuple(call.attempts),
         config=call.snapshot.version,
