@@ -68,7 +68,8 @@ class Settlement:
         if relay is not None:
             call.response_model = relay.model or call.response_model
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
-            if relay.usage is not None and (relay.is_finished or relay.usage.output_tokens > 1):
+            is_ours = call.usage_source == "estimated"  # we ended the answer
+            if not is_ours and relay.usage is not None and (relay.is_finished or relay.usage.output_tokens > 1):
                 call.usage, call.usage_source = relay.usage, "provider"
         if call.usage is None and call.deployment is not None and not call.cache.startswith(("exact", "sem")):
             call.usage = _estimate(call, relay.usage if relay is not None else None)
