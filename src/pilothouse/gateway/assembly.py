@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from typing import Final
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.access.keys.service import KeyService
@@ -42,6 +43,8 @@ from pilothouse.models.rates.card import RateCard
 from pilothouse.models.service import ModelService
 from pilothouse.safety.detection import redact
 from pilothouse.tracing.service import TracingService
+
+_FIGURES_SECONDS: Final = 1.0
 
 
 class Ready:
@@ -80,6 +83,7 @@ class Gateway:
         self.router = Router(HealthBoard(), price=common_price(self.rates, time.time_ns))
         self._keeper = LedgerKeeper(services.state / FOLDER)
         self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
+        self._watch_limits()
         self.faults: dict[str, str] = {}
         self._ready = self._prepare(self._config.start())
         self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
@@ -105,6 +109,7 @@ class Gateway:
         self._tuner = BanditTuner(services.get(FeedbackService), self._experiments, self._weigh, self._config_broken)
         self.plane = Plane(parts, self._snapshot())
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._figures: asyncio.Task[None] | None = None
 
     @property
     def settings(self) -> GatewaySettings:
@@ -134,6 +139,7 @@ class Gateway:
         self._key_watcher.start()
         self._config_watcher.start()
         self._tuner.start()
+        self._figures = asyncio.ensure_future(self._refresh())
         await self._limiting.join()
 
     def reload(self) -> None:
@@ -148,6 +154,8 @@ class Gateway:
         self._config_watcher.close()
         self._key_watcher.close()
         self._tuner.close()
+        if self._figures is not None:
+            self._figures.cancel()
         await self._shadows.aclose()
         await self._limiting.aclose()
         await self._transport.aclose()
@@ -174,6 +182,18 @@ class Gateway:
         self._config_watcher.look()
         before = self._services.settings.section(GatewaySettings)
         sys.stderr.write("".join(f"{line}\n" for line in taken_in(config, before, file)))
+
+    async def _refresh(self) -> None:
+        while True:
+            self.metrics.refresh()
+            await asyncio.sleep(_FIGURES_SECONDS)
+
+    def _watch_limits(self) -> None:
+        watch, limiting = self.metrics.watch, self._limiting
+        watch("reservations", "Calls that have something set aside under limits", lambda: limiting.open_calls)
+        watch("settlements_waiting", "Calls whose end the shared counters have not been told", lambda: limiting.waiting)
+        watch("limits_joined", "Processes whose limits can be asked", lambda: limiting.is_ready)
+        watch("limits_unchecked", "Calls that passed without their limits being asked", lambda: limiting.unchecked)
 
     def _prepare(self, config: ActiveConfig) -> Ready:
         """Compile a configuration wholly; runs beside the event loop.

@@ -52,6 +52,8 @@ class Limiting:
         self._history = History(services)
         self._memory = LimiterState()
         self._shared: SharedState | None = None
+        self._limiter: AnyLimiter | None = None
+        self._unchecked = 0
         self._starting: set[asyncio.Task[bool]] = set()
         self.warnings = 0
 
@@ -69,6 +71,28 @@ class Limiting:
         """Return the limiter of a configuration, inside the event loop; None where nothing is limited."""
         if not settings.limits:
             return None
+        if isinstance(self._limiter, SharedLimiter):
+            self._unchecked += self._limiter.unchecked
+        self._limiter = self._made(settings)
+        return self._limiter
+
+    @property
+    def open_calls(self) -> int:
+        """Calls of this process that have something set aside."""
+        return self._memory.open_calls if self._shared is None else len(self._shared.held)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have ended and whose end the shared counters have not been told."""
+        return 0 if self._shared is None else len(self._shared.pending)
+
+    @property
+    def unchecked(self) -> int:
+        """Calls that passed because the counters could not be reached and all their rules only watch."""
+        now = self._limiter.unchecked if isinstance(self._limiter, SharedLimiter) else 0
+        return self._unchecked + now
+
+    def _made(self, settings: GatewaySettings) -> AnyLimiter:
         if not self._redis:
             return MemoryLimiter(settings.limits, self._memory, unpriced=settings.unpriced, on_warning=self._warn)
         limiter = SharedLimiter(

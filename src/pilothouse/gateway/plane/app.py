@@ -106,6 +106,8 @@ class Plane:
         except Refusal as refusal:
             call.status = "cut" if client.started else "failed" if call.attempts else "refused"
             await client.refuse(refusal)
+            if refusal.rule:
+                self._parts.metrics.limited(refusal.rule)
             if call.endpoint.resource == "models":
                 self._parts.metrics.incident(refusal.code)
         except ClientGone:

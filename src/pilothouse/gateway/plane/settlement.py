@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
+from pilothouse.gateway.limits.types import Reservation
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
@@ -54,23 +55,23 @@ class Settlement:
         overhead = took - call.waited
         self._take_usage(call, relay)
         self._price(call)
-        reservation, limiter = call.reservation, call.snapshot.limiter
-        if reservation is not None and limiter is not None:
-            used = call.usage.total_tokens if call.usage is not None else 0
-            spent = call.cost if call.usage is not None else 0
-            await limiter.settle(reservation, tokens=used, cost=spent)
+        # The row first: nothing is awaited before it, so nothing that ends this call or process early loses it.
         if call.key is not None or call.snapshot.keys is None:
             self._trace(call, took, overhead)
             self._ledger.record(_entry(call, took, overhead))
         self._metrics.ended(call, took, overhead)
+        reservation, limiter = call.reservation, call.snapshot.limiter
+        if reservation is not None and limiter is not None:
+            await limiter.settle(reservation, tokens=_used(call, reservation), cost=call.cost)
 
     def _take_usage(self, call: Call, relay: Relay | None) -> None:
         if relay is not None:
             call.response_model = relay.model or call.response_model
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
-            if relay.usage is not None and relay.is_finished:
+            is_ours = call.usage_source == "estimated"  # we ended the answer
+            if relay.usage is not None and relay.is_finished and not is_ours:
                 call.usage, call.usage_source = relay.usage, "provider"
-            elif relay.usage is not None:
+            elif relay.usage is not None and not is_ours:
                 # What was read is counted by the provider; what was written before the end, by us.
                 written = max(relay.usage.output_tokens, _written(call))
                 call.usage, call.usage_source = replace(relay.usage, output_tokens=written), "estimated"
@@ -138,6 +139,13 @@ class Settlement:
         )
 
 
+def _used(call: Call, reservation: Reservation) -> int:
+    """Return the tokens that limits count; what was set aside where nobody knows what was used."""
+    if call.usage is not None:
+        return call.usage.total_tokens
+    return 0 if call.deployment is None else reservation.tokens
+
+
 def _estimate(call: Call) -> Usage | None:
     """Return what was delivered, where the provider did not count: every piece of a stream is a token at least."""
     if call.endpoint.operation in ("raw", "count_tokens"):
@@ -177,6 +185,7 @@ def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:
         usage=call.usage,
         usage_source=call.usage_source,
         cost=call.cost,
+        charged=call.reservation.cost if call.cost is None and call.reservation is not None else None,
         price=call.price,
         attempts=tuple(call.attempts),
         config=call.snapshot.version,

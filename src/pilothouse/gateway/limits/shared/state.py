@@ -186,11 +186,7 @@ class SharedState:
             if not await self.link.begin(epoch, self.worker, self.lease_ms, over, self.gather_ms):
                 raise Unknown
             await self.link.forget(over)
-        if self._flush is not None:
-            try:
-                await self._flush()
-            except (PilothouseError, OSError) as error:
-                raise Unavailable(type(error).__name__) from error
+        await self._written()
         if epoch != self.epoch:
             self._marked.clear()
             self.pending = {call: used for call, used in self.pending.items() if used[0] >= 0}
@@ -208,12 +204,23 @@ class SharedState:
                     raise Unknown
         self.joined = True
 
+    async def _written(self) -> None:
+        """Have what was settled until now in the ledger, where those who open windows read it."""
+        if self._flush is None:
+            return
+        try:
+            await self._flush()
+        except (PilothouseError, OSError) as error:
+            raise Unavailable(type(error).__name__) from error
+
     async def _tell(self) -> None:
         """Tell all that is to be told; marks that kept a late request out are taken away when none can come."""
         now = time.monotonic()
         for call in [call for call, at in self._marked.items() if at <= now]:
             del self._marked[call]
             self.pending.setdefault(call, (0, 0))
+        if self.pending:
+            await self._written()
         while self.pending:
             await self._confirm(dict(islice(self.pending.items(), _CHUNK)))
 

@@ -277,6 +277,7 @@ class Attempts:
             raise AttemptFailed(failure, words, status=answer.status, retryable=refused.retryable) from error
         if whole.usage is not None:
             call.usage, call.usage_source = whole.usage, "provider"
+        call.output_bytes = whole.text_bytes
         call.response_model = whole.model
         kind = content_type if wire == call.endpoint.wire else "application/json"
         return Opened(step=step, wire=wire, answer=answer, content_type=kind, body=whole.body)
