@@ -120,6 +120,8 @@ class Workers:
             self._end(signal.SIGHUP)
             return
         self._ending += 1
+        # Else clients would be let in by the one copy of the socket that nobody serves, and wait there.
+        self._listener.close()
         self._end(signal.SIGTERM)
 
     def _end(self, number: int) -> None:
