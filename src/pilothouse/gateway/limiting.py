@@ -17,7 +17,7 @@ from pilothouse.gateway.limits.rules import Rule
 from pilothouse.gateway.limits.shared.limiter import SharedLimiter
 from pilothouse.gateway.limits.shared.link import Link
 from pilothouse.gateway.limits.shared.state import SharedState
-from pilothouse.gateway.settings import GatewaySettings
+from pilothouse.gateway.settings import GatewaySettings, LimitRule
 from pilothouse.models.rates.moments import moment_ns
 
 AnyLimiter = MemoryLimiter | SharedLimiter
@@ -50,19 +50,21 @@ class Limiting:
         self._redis = redis
         self._history = History(services)
         self._memory = LimiterState()
+        self._prepared: tuple[LimitRule, ...] = ()
         self._shared: SharedState | None = None
         self._starting: set[asyncio.Task[bool]] = set()
         self.warnings = 0
 
     def prepare(self, settings: GatewaySettings) -> None:
         """Read from the ledger what was used of new limits before; runs beside the event loop."""
-        if self._redis or not settings.limits:
-            return
+        if self._redis or settings.limits == self._prepared:
+            return  # what holds counts on by itself: the ledger is not asked for every change of a weight
         balances = opening_balances(
             settings.limits, self._history, moment_ns(self._services.clock.now()), self._key_names()
         )
         known = self._memory.meters
         self._memory.open({key: spent for key, spent in balances.items() if key[0] not in known})
+        self._prepared = settings.limits
 
     def limiter(self, settings: GatewaySettings) -> AnyLimiter | None:
         """Return the limiter of a configuration, inside the event loop; None where nothing is limited."""

@@ -107,8 +107,8 @@ class GatewayServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let it be noticed, stop listening, and wait for what is in flight."""
         until = time.monotonic() + self._notice
-        while time.monotonic() < until and not self.force_exit:
-            await asyncio.sleep(0.05)
+        while time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # a signal's handler cannot set an event
         self._begin_drain()
         running = self._in_flight()
         if running:
