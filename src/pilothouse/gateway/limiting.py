@@ -23,6 +23,8 @@ from pilothouse.models.rates.moments import moment_ns
 AnyLimiter = MemoryLimiter | SharedLimiter
 
 _LINK_SECONDS = 2.0
+_PATIENCE = 8.0
+"""Seconds to wait for the other workers before listening; a server that is away must not keep probes from an answer."""
 
 
 class History:
@@ -80,15 +82,15 @@ class Limiting:
             unpriced=settings.unpriced,
             on_warning=self._warn,
         )
-        task = asyncio.ensure_future(limiter.start())
+        task = asyncio.ensure_future(limiter.start(_PATIENCE))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
         return limiter
 
     @property
     def is_ready(self) -> bool:
-        """Whether calls can be reserved: within the process always, through Redis once this worker has joined."""
-        return self._shared is None or self._shared.joined
+        """Whether calls can be reserved: within the process always, through Redis once all workers have joined."""
+        return self._shared is None or self._shared.ready
 
     async def join(self) -> None:
         """Wait until this worker counts with the others, or until that has taken too long: then calls are refused."""

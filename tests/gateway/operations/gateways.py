@@ -178,10 +178,10 @@ async def until(holds: Any, what: Any, seconds: float = 30.0) -> None:
 @asynccontextmanager
 async def serving(folder: Path, *options: str) -> AsyncIterator[Running]:
     """While inside, a gateway serves a project; nothing of it is left afterwards."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    # Where nothing compiled may be kept, each start would compile everything.
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM, "gateway", "serve", *options,
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        "env", "-u", "PYTHONDONTWRITEBYTECODE", *PROGRAM, "gateway", "serve", *options,
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     line = (await process.stdout.readline()).decode().split()
