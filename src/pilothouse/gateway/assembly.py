@@ -38,7 +38,7 @@ from pilothouse.gateway.routing.feedback.service import FeedbackService
 from pilothouse.gateway.routing.feedback.tuner import BanditTuner
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
-from pilothouse.gateway.settings import GatewaySettings, TrafficExperiment
+from pilothouse.gateway.settings import CaptureSettings, GatewaySettings, TrafficExperiment
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.service import ModelService
 from pilothouse.safety.detection import redact
@@ -69,6 +69,7 @@ class Gateway:
         metrics: What is counted.
         ledger: Where rows go.
         faults: What is wrong now, by what it concerns; readiness shows it.
+        is_leaving: Whether the end was asked for; until it begins calls are taken, though readiness says no.
     """
 
     def __init__(self, services: Services, host: str) -> None:
@@ -85,6 +86,7 @@ class Gateway:
         self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
         self._watch_limits()
         self.faults: dict[str, str] = {}
+        self.is_leaving = False
         self._ready = self._prepare(self._config.start())
         self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
         self._config_watcher = ConfigWatcher(
@@ -93,7 +95,7 @@ class Gateway:
         self._transport = open_ways(self._models)
         settlement = Settlement(self.rates, self.ledger, services.get(TracingService).tracer, self.metrics)
         self._shadows = Shadows(self.router, self._transport, settlement)
-        self._capture = self._capturing(self._ready.config.settings)
+        self._captures: dict[CaptureSettings, CaptureWriter] = {}
         parts = Parts(
             router=self.router,
             transport=self._transport,
@@ -102,7 +104,6 @@ class Gateway:
             ledger=self.ledger,
             metrics=self.metrics,
             shadows=self._shadows,
-            capture=self._capture,
         )
         self._ring = self._key_watcher.ring
         self._limiter: AnyLimiter | None = self._limiting.limiter(self._ready.config.settings)
@@ -128,8 +129,8 @@ class Gateway:
 
     @property
     def is_taking(self) -> bool:
-        """Whether calls are taken: rows can be written, limits can be kept, and the end has not begun."""
-        return not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
+        """Whether calls are taken: rows can be written, limits can be kept, and nobody has asked for the end."""
+        return not self.is_leaving and not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
 
     async def open(self) -> None:
         """Begin to follow changes; return when calls can be taken."""
@@ -161,8 +162,8 @@ class Gateway:
         await self._transport.aclose()
         await self._models.aclose()
         self.ledger.close()
-        if self._capture is not None:
-            self._capture.close()
+        for writer in self._captures.values():
+            writer.close()
 
     def _warm(self, table: RouteTable) -> None:
         """Look prices up beside the event loop, before the first call of each model does it there."""
@@ -220,10 +221,14 @@ class Gateway:
             semantic = SemanticCache(name, route, dict(settings.guards), embed)
         return RouteCaches(exact=exact, semantic=semantic)
 
-    def _capturing(self, settings: GatewaySettings) -> CaptureWriter | None:
-        if settings.capture.mode == "off":
+    def _capturing(self, settings: CaptureSettings) -> CaptureWriter | None:
+        if settings.mode == "off":
             return None
-        return CaptureWriter(self._services.state / "capture", settings.capture, lambda text: redact(text)[0])
+        if settings not in self._captures:
+            folder = self._services.state / "capture"
+            self._captures[settings] = CaptureWriter(folder, settings, lambda text: redact(text)[0])
+        # One that is out of force stays: calls that began with it end with it.
+        return self._captures[settings]
 
     def _experiments(self) -> list[TrafficExperiment]:
         routes = self._ready.config.settings.routes.values()
@@ -243,6 +248,7 @@ class Gateway:
             limiter=self._limiter,
             guards=ready.guards,
             caches=ready.caches,
+            capture=self._capturing(settings.capture),
         )
 
     def _is_open(self, settings: GatewaySettings, ring: KeyRing) -> bool:

@@ -142,7 +142,7 @@ class Plane:
             call.tenant = tenant_of(call.key)
 
     def _capture(self, call: Call, serving: Serving | None) -> None:
-        recorder = self._parts.capture
+        recorder = call.snapshot.capture
         if recorder is None or serving is None:
             return
         recorder.record(

@@ -68,6 +68,7 @@ class SharedState:
         self._seen: dict[str, tuple[Wire, int, int]] = {}
         self._marked: dict[str, float] = {}
         self._openers: dict[Opener, None] = {}
+        self._newest: Opener | None = None
         self._wake = asyncio.Event()
         self._closing = False
         self._opening: asyncio.Task[None] | None = None
@@ -114,8 +115,14 @@ class SharedState:
 
     def want(self, opener: Opener) -> None:
         """Have opening balances told soon."""
+        self._newest = opener
         self._openers[opener] = None
         self._wake.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can be reserved: all workers have told the epoch what they know, and balances are open."""
+        return self.joined and not self._openers
 
     def void(self, call_id: str) -> None:
         """Take back a call of which nobody knows whether it was reserved: also if the request arrives later."""
@@ -190,6 +197,8 @@ class SharedState:
         if epoch != self.epoch:
             self._marked.clear()
             self.pending = {call: used for call, used in self.pending.items() if used[0] >= 0}
+            if self._newest is not None:
+                self._openers[self._newest] = None
         self.epoch = epoch
         records: list[Argument] = []
         for reservation in self.held.values():
