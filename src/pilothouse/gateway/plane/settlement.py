@@ -28,6 +28,8 @@ OVERHEAD: Final = "pilothouse.gateway.overhead_ms"
 COST: Final = "pilothouse.cost.nano_dollars"
 ARM: Final = "pilothouse.experiment.arm"
 
+_MOST_USED: Final = 2**40
+
 _OPERATIONS: Final = {"chat": names.CHAT, "embeddings": names.EMBEDDINGS}
 
 
@@ -69,6 +71,10 @@ class Settlement:
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
             if relay.usage is not None and (relay.is_finished or relay.usage.output_tokens > 1):
                 call.usage, call.usage_source = relay.usage, "provider"
+        if call.usage is not None and not _is_sound(call.usage):
+            # Counted as it stands, one lie would spend or give back what everybody's limits hold.
+            call.incidents.append("usage_nonsense")
+            call.usage, call.usage_source = None, "none"
         if call.usage is None and call.deployment is not None and not call.cache.startswith(("exact", "sem")):
             call.usage = _estimate(call)
             call.usage_source = "estimated" if call.usage is not None else "none"
@@ -125,6 +131,15 @@ class Settlement:
         call.trace_id = self._spans.record(
             f"{operation} {route}", told, start_ns=call.at_ns, end_ns=call.at_ns + took, error=call.code
         )
+
+
+def _is_sound(usage: Usage) -> bool:
+    """Tell whether counts can be true: none below zero, none beyond all measure, no part greater than its whole."""
+    return (
+        all(0 <= getattr(usage, name) <= _MOST_USED for name in usage.__struct_fields__)
+        and usage.cached_input_tokens <= usage.input_tokens
+        and usage.reasoning_tokens <= usage.output_tokens
+    )
 
 
 def _estimate(call: Call) -> Usage | None:

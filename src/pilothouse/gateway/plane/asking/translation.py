@@ -15,7 +15,7 @@ from pilothouse.gateway.dialects.rerank import RERANK
 from pilothouse.gateway.plane.asking.bodies import spliced
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.types import Wire
-from pilothouse.models.types import Usage
+from pilothouse.models.types import ChatResponse, Usage
 
 
 class Whole(Struct, frozen=True, kw_only=True):
@@ -25,11 +25,13 @@ class Whole(Struct, frozen=True, kw_only=True):
         body: In the client's form.
         usage: None where the upstream said nothing.
         model: As the upstream names it; empty where it does not.
+        written: Bytes that were written, where the upstream did not count; 0 where it did.
     """
 
     body: bytes
     usage: Usage | None = None
     model: str = ""
+    written: int = 0
 
 
 def outgoing_body(call: Call, wire: Wire, model: str) -> bytes:
@@ -58,9 +60,12 @@ def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]
     wanted = call.endpoint.wire
     if has_codec(wire):
         usage, model = codec(wire).usage(body)
-        if wire != wanted:
-            body = codec(wanted).encode_response(codec(wire).decode_response(body))
-        return Whole(body=body, usage=usage, model=model)
+        written = 0
+        if wire != wanted or usage is None:
+            response = codec(wire).decode_response(body)
+            written = _written(response) if usage is None else 0
+            body = body if wire == wanted else codec(wanted).encode_response(response)
+        return Whole(body=body, usage=usage, model=model, written=written)
     if wire in embeddings.CODECS:
         asked = embeddings.read_request(call.raw)
         response = embeddings.CODECS[wire].decode(body, asked, headers)
@@ -70,6 +75,12 @@ def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]
         return Whole(body=body, usage=usage, model=model)
     reader = _USAGES.get(wire)
     return Whole(body=body, usage=reader(call, body, headers) if reader is not None else Usage())
+
+
+def _written(response: ChatResponse) -> int:
+    answers = response.choices or (response.message,)
+    said = [(answer.content, *(call.arguments for call in answer.tool_calls or ())) for answer in answers]
+    return len(msgspec.json.encode(said))
 
 
 class _Details(Struct):
