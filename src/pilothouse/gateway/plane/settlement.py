@@ -30,6 +30,8 @@ OVERHEAD: Final = "pilothouse.gateway.overhead_ms"
 COST: Final = "pilothouse.cost.nano_dollars"
 ARM: Final = "pilothouse.experiment.arm"
 
+_MOST_USED: Final = 2**40
+
 _OPERATIONS: Final = {"chat": names.CHAT, "embeddings": names.EMBEDDINGS}
 
 
@@ -75,6 +77,10 @@ class Settlement:
                 # What was read is counted by the provider; what was written before the end, by us.
                 written = max(relay.usage.output_tokens, _written(call))
                 call.usage, call.usage_source = replace(relay.usage, output_tokens=written), "estimated"
+        if call.usage is not None and not _is_sound(call.usage):
+            # Counted as it stands, one lie would spend or give back what everybody's limits hold.
+            call.incidents.append("usage_nonsense")
+            call.usage, call.usage_source = None, "none"
         if call.usage is None and call.deployment is not None and not call.cache.startswith(("exact", "sem")):
             call.usage = _estimate(call)
             call.usage_source = "estimated" if call.usage is not None else "none"
@@ -144,6 +150,15 @@ def _used(call: Call, reservation: Reservation) -> int:
     if call.usage is not None:
         return call.usage.total_tokens
     return 0 if call.deployment is None else reservation.tokens
+
+
+def _is_sound(usage: Usage) -> bool:
+    """Tell whether counts can be true: none below zero, none beyond all measure, no part greater than its whole."""
+    return (
+        all(0 <= getattr(usage, name) <= _MOST_USED for name in usage.__struct_fields__)
+        and usage.cached_input_tokens <= usage.input_tokens
+        and usage.reasoning_tokens <= usage.output_tokens
+    )
 
 
 def _estimate(call: Call) -> Usage | None:
