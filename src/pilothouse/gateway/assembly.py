@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.access.keys.service import KeyService
+from pilothouse.access.keys.uses import KeyUses
 from pilothouse.access.keys.watcher import KeyWatcher
 from pilothouse.core.errors import ConfigError, PilothouseError
 from pilothouse.core.services import Services
@@ -80,6 +81,9 @@ class Gateway:
         self.faults: dict[str, str] = {}
         self._ready = self._prepare(self._config.start())
         self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
+        self._key_uses = KeyUses(
+            self._keys, services.clock, report=lambda _: self._on_loop(lambda: self.metrics.incident("key_use_unnoted"))
+        )
         self._config_watcher = ConfigWatcher(
             self._config, self._ready.config.version.number, self._config_changed, self._config_broken
         )
@@ -96,6 +100,7 @@ class Gateway:
             metrics=self.metrics,
             shadows=self._shadows,
             capture=self._capture,
+            used_keys=self._key_uses.seen,
         )
         self._ring = self._key_watcher.ring
         self._limiter: AnyLimiter | None = self._limiting.limiter(self._ready.config.settings)
@@ -128,6 +133,7 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._loop.run_in_executor(None, self.rates.warm)
         self._key_watcher.start()
+        self._key_uses.start()
         self._config_watcher.start()
         self._tuner.start()
         await self._limiting.join()
@@ -142,6 +148,7 @@ class Gateway:
         """Write what is left and close what is open."""
         self._config_watcher.close()
         self._key_watcher.close()
+        await asyncio.to_thread(self._key_uses.close)
         self._tuner.close()
         await self._shadows.aclose()
         await self._limiting.aclose()

@@ -42,6 +42,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         metrics: What is counted.
         shadows: Copies calls.
         capture: Records payloads; None for never.
+        used_keys: Gets the ids of the keys that calls show.
     """
 
     router: Router
@@ -52,6 +53,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     shadows: Shadows
     capture: CaptureWriter | None = None
+    used_keys: set[str] = msgspec.field(default_factory=set[str])
 
 
 class Serving:
