@@ -14,16 +14,18 @@ from pilothouse.access.keys.uses import KeyUses
 from pilothouse.access.keys.watcher import KeyWatcher
 from pilothouse.core.errors import ConfigError, PilothouseError
 from pilothouse.core.services import Services
-from pilothouse.core.settings import FILE
+from pilothouse.core.settings import FILE as SETTINGS_FILE
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import SemanticCache, embedder
 from pilothouse.gateway.capture.writer import CaptureWriter
 from pilothouse.gateway.config.compilation import place_in
 from pilothouse.gateway.config.service import ConfigService
+from pilothouse.gateway.config.telling import taken_in
 from pilothouse.gateway.config.types import ActiveConfig, RouteTable
 from pilothouse.gateway.config.watcher import ConfigWatcher
 from pilothouse.gateway.guards.pipeline import GuardPipeline
-from pilothouse.gateway.ledger.writer import LedgerWriter
+from pilothouse.gateway.ledger.keeping import LedgerKeeper
+from pilothouse.gateway.ledger.writer import FOLDER, LedgerWriter
 from pilothouse.gateway.limiting import AnyLimiter, Limiting
 from pilothouse.gateway.plane.app import Plane
 from pilothouse.gateway.plane.metrics import Metrics
@@ -77,6 +79,7 @@ class Gateway:
         self.ledger = services.get(LedgerWriter)
         self.metrics = Metrics()
         self.router = Router(HealthBoard(), price=common_price(self.rates, time.time_ns))
+        self._keeper = LedgerKeeper(services.state / FOLDER)
         self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
         self.faults: dict[str, str] = {}
         self._ready = self._prepare(self._config.start())
@@ -131,7 +134,8 @@ class Gateway:
     async def open(self) -> None:
         """Begin to follow changes; return when calls can be taken."""
         self._loop = asyncio.get_running_loop()
-        self._loop.run_in_executor(None, self.rates.warm)
+        self._loop.run_in_executor(None, self._warm, self._ready.table)
+        self._keeper.start()
         self._key_watcher.start()
         self._key_uses.start()
         self._config_watcher.start()
@@ -146,6 +150,7 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Write what is left and close what is open."""
+        self._keeper.close()
         self._config_watcher.close()
         self._key_watcher.close()
         await asyncio.to_thread(self._key_uses.close)
@@ -158,13 +163,24 @@ class Gateway:
         if self._capture is not None:
             self._capture.close()
 
+    def _warm(self, table: RouteTable) -> None:
+        """Look prices up beside the event loop, before the first call of each model does it there."""
+        found = {(item.provider.name, item.model) for route in table.routes.values() for item in route.deployments}
+        self.rates.warm(found, time.time_ns())
+
     def _reload(self) -> None:
         try:
             own = type(self._services.settings).load(self._services.root, self._services.settings.environment)
-            self._config.reading(own.section(GatewaySettings)).start()
-            self._config_watcher.look()
+            file = own.section(GatewaySettings)
+            config = self._config.reading(file).start()
         except PilothouseError as error:
-            self._config_broken(error)
+            self.faults[SETTINGS_FILE] = str(error)
+            sys.stderr.write(f"{SETTINGS_FILE} is not taken in, all stays as it was: {error}\n")
+            return
+        self.faults.pop(SETTINGS_FILE, None)
+        self._config_watcher.look()
+        before = self._services.settings.section(GatewaySettings)
+        sys.stderr.write("".join(f"{line}\n" for line in taken_in(config, before, file)))
 
     def _prepare(self, config: ActiveConfig) -> Ready:
         """Compile a configuration wholly; runs beside the event loop.
@@ -173,7 +189,7 @@ class Gateway:
             ConfigError: when it cannot be used.
         """
         settings = config.settings
-        where = place_in(self._services.root / FILE)
+        where = place_in(self._services.root / SETTINGS_FILE)
         ready = Ready(config, prepare_routes(settings, self._models, where=where))
         ready.guards |= prepare_guards(ready.table)
         for route in ready.table.routes.values():
@@ -232,6 +248,7 @@ class Gateway:
 
     def _config_changed(self, config: ActiveConfig) -> None:
         ready = self._prepare(config)
+        self._warm(ready.table)
         self.faults.pop("configuration", None)
         self._on_loop(lambda: self._take(ready=ready))
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from pilothouse.access.keys.service import KeyService
 from pilothouse.core.services import Services
-from pilothouse.gateway.ledger.service import LedgerService
+from pilothouse.gateway.ledger.apart import spent_apart
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.limits.opening import Spend, opening_balances
@@ -33,7 +33,8 @@ class History:
 
     def spent(self, since_ns: int) -> Iterable[Spend]:
         """Return what calls since a moment used, for each tenant and route."""
-        for row in self._services.get(LedgerService).spent(since_ns):
+        self._services.get(LedgerWriter).flush()
+        for row in spent_apart(self._services.root, since_ns):
             yield Spend(tenant=row.tenant, route=row.route, requests=row.requests, tokens=row.tokens, cost=row.cost)
 
 

@@ -20,6 +20,7 @@ STATUSES: Final[dict[str, int]] = {
     "method_not_allowed": 405,
     "body_timeout": 408,
     "body_too_large": 413,
+    "unsupported_encoding": 415,
     "rate_limit_exceeded": 429,
     "concurrency_exceeded": 429,
     "budget_exceeded": 429,

@@ -146,7 +146,7 @@ class LedgerEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
         arm: Its arm.
         cache: How the answer cache took part.
         shadow: Whether the client never saw the answer.
-        trace_id: The span's trace, 32 hexadecimal digits.
+        trace_id: The span's trace, 32 hexadecimal digits; empty where none was recorded.
     """
 
     id: str

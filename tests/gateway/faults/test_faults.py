@@ -14,7 +14,7 @@ from .matrix import CELLS, PAGE, STREAMED_ALONE, TOKENS, Cell, Dialect, Outcome,
 DIALECTS: tuple[Dialect, ...] = ("openai", "anthropic")
 VARIANTS = [(dialect, metered) for dialect in DIALECTS for metered in (False, True)]
 UNHARMFUL = {"slow"}
-BEFORE = {"429", "500", "529", "hang", "disconnect", "html", "emptybody"}
+BEFORE = {"429", "500", "529", "hang", "disconnect", "html", "emptybody", "malformed", "badutf8"}
 """Faults that show before the first event of a stream."""
 
 

@@ -99,6 +99,8 @@ class Serving:
             # A semantic hit answers another text than the one that beside-guards passed when it was kept.
             check = self._beside if guards is not None and guards.looks_beside else None
             if await self._cached.replay(self._client, check):
+                if self._cached.verifies is not None:
+                    self._parts.shadows.verify(call, routing, self._cached.verified)
                 return
         if not self._parts.ledger.healthy:
             # Spend that cannot be written down must not be made.

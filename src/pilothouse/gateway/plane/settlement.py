@@ -17,7 +17,7 @@ from pilothouse.gateway.types import LedgerEntry
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 from pilothouse.tracing import conventions as names
-from pilothouse.tracing.completed import CompletedSpans
+from pilothouse.tracing.completed import CompletedSpans, remote_parent
 
 CALL: Final = "pilothouse.gateway.call"
 KEY: Final = "pilothouse.gateway.key"
@@ -127,8 +127,14 @@ class Settlement:
             told[COST] = call.cost
         if call.code:
             told[names.ERROR_TYPE] = call.code
+        named = call.headers.get("traceparent")
         call.trace_id = self._spans.record(
-            f"{operation} {route}", told, start_ns=call.at_ns, end_ns=call.at_ns + took, error=call.code
+            f"{operation} {route}",
+            told,
+            start_ns=call.at_ns,
+            end_ns=call.at_ns + took,
+            error=call.code,
+            parent=remote_parent(named) if named else None,
         )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
@@ -75,6 +76,9 @@ class GatewayServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Take the signals while the server runs; unlike uvicorn, do not raise them again: this end is a good one."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals belong to the main thread; who embeds a server ends it
+            return
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in numbers}
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._handle_reload)

@@ -15,7 +15,7 @@ from pilothouse.gateway.serving.run import Wrap, serve
 from pilothouse.gateway.serving.workers import READY
 
 
-def main(root: str, listener: str, folder: str, door: str) -> int:
+def main(root: str, listener: str, folder: str, door: str, drain: str) -> int:
     """Serve on a socket that was handed over.
 
     Args:
@@ -23,6 +23,7 @@ def main(root: str, listener: str, folder: str, door: str) -> int:
         listener: The number of the socket's descriptor.
         folder: Where the figures of all processes meet, and where this one says that it is ready.
         door: Name of the plug-in that puts further pages round the gateway; empty for none.
+        drain: Seconds that calls in flight are given at the end.
 
     Returns:
         Calls that were cut at the end, at most 100.
@@ -34,7 +35,8 @@ def main(root: str, listener: str, folder: str, door: str) -> int:
         def announce(_gateway: Gateway) -> None:
             (Path(folder) / f"{os.getpid()}.{READY}").touch()
 
-        return min(serve(workspace, shared, announce, wrap, lambda _: all_figures(folder)), 100)
+        cut = serve(workspace, shared, announce, wrap, lambda _: all_figures(folder), drain=float(drain))
+        return min(cut, 100)
 
 
 def all_figures(folder: str) -> bytes:
@@ -48,7 +50,7 @@ def all_figures(folder: str) -> bytes:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(*sys.argv[1:5]))
+        sys.exit(main(*sys.argv[1:6]))
     except PilothouseError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

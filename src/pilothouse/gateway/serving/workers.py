@@ -36,6 +36,7 @@ class Workers:
         count: How many.
         environment: Their variables.
         door: Name of the plug-in that puts further pages round the gateway; empty for none.
+        drain: Seconds that calls in flight are given at the end.
         announce: Called when all of them take calls.
     """
 
@@ -47,6 +48,7 @@ class Workers:
         environment: Mapping[str, str],
         *,
         door: str,
+        drain: float,
         announce: Callable[[], None],
     ) -> None:
         self._root = root
@@ -54,6 +56,7 @@ class Workers:
         self._count = count
         self._environment = environment
         self._door = door
+        self._drain = drain
         self._announce = announce
         self._running: dict[subprocess.Popen[bytes], float] = {}
         self._ending = 0
@@ -97,7 +100,7 @@ class Workers:
 
     def _start(self, folder: Path) -> None:
         command = [sys.executable, "-m", "pilothouse.gateway.serving.worker"]
-        arguments = [str(self._root), str(self._listener.fileno()), str(folder), self._door]
+        arguments = [str(self._root), str(self._listener.fileno()), str(folder), self._door, str(self._drain)]
         process = subprocess.Popen(
             [*command, *arguments],
             pass_fds=(self._listener.fileno(),),

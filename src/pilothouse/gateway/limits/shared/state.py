@@ -127,7 +127,9 @@ class SharedState:
         seen = self._seen
         for wire, (value, at) in zip(packed.wires, values, strict=True):
             if wire.kind != "c" and value >= 0:
-                seen[wire.key] = (wire, value, at)
+                known = seen.get(wire.key) if wire.kind == "t" else None
+                # A window's count only rises, but for corrections: less is what an epoch knows that has just begun.
+                seen[wire.key] = (wire, value, at) if known is None or known[1] <= value else known
         if len(seen) > _SEEN:
             for key in list(islice(seen, _SEEN // 2)):
                 del seen[key]
@@ -220,6 +222,8 @@ class SharedState:
         for call, (tokens, cost) in ended.items():
             told += (call, tokens, cost)
         reply = await self.run("settle", *told)
+        if reply[0] == -1:  # others still tell the epoch what they know
+            raise Unknown
         at = 1
         for call, used in ended.items():
             if self.pending.get(call) == used:

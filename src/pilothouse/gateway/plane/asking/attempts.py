@@ -191,8 +191,8 @@ class Attempts:
             self._itinerary.failed(step, failure, retry_after=failed.retry_after, retryable=failed.retryable)
             raise
         except BaseException:
-            # Whoever gave up, what was asked may be billed.
-            failure, call.deployment = "cancelled", step.deployment
+            # Whoever gave up, what was asked may be billed; unless another one has answered meanwhile.
+            failure, call.deployment = "cancelled", call.deployment or step.deployment
             self._itinerary.failed(step, failure, retryable=False)
             raise
         else:
@@ -226,7 +226,9 @@ class Attempts:
             async with asyncio.timeout(timeouts.first_token):
                 await provider.prepare()
                 outgoing = provider.outgoing(wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers)
-                answer = await self._transport.open(outgoing, connect=timeouts.connect)
+                answer = await self._transport.open(
+                    outgoing, connect=timeouts.connect, whole=not call.facts.stream and call.body is not None
+                )
                 try:
                     return await self._begun(step, wire, answer)
                 except BaseException:

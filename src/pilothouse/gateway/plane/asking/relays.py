@@ -8,7 +8,6 @@ from pilothouse.gateway.dialects.frames import StreamError
 from pilothouse.gateway.dialects.interface import Codec, StreamMeter
 from pilothouse.models.types import ChatChunk, Usage
 
-
 _OPENING: Final = 3
 """Events before the first piece of an answer: who speaks, that a block begins, a sign of life."""
 
