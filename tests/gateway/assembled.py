@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ class Answered(NamedTuple):
     status: int
     call: str
     body: bytes
+    cache: str
 
 
 class Prices(FlatRates):
@@ -64,14 +66,26 @@ class Project:
         """Let a gateway answer calls, one after the other."""
 
         async def run() -> list[Answered]:
-            gateway = Gateway(self.services, "127.0.0.1")
-            try:
-                await gateway.open()
-                return [await _ask(gateway, path, json.dumps(body).encode(), headers or {}) for body in bodies]
-            finally:
-                await gateway.aclose()
+            async with self.serving() as ask:
+                return [await ask(body, path, headers) for body in bodies]
 
         return asyncio.run(run())
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Callable[..., Awaitable[Answered]]]:
+        """While inside, a gateway answers what is given: body, path, headers."""
+        gateway = Gateway(self.services, "127.0.0.1")
+
+        async def ask(
+            body: dict[str, Any], path: str = "/v1/chat/completions", headers: dict[str, str] | None = None
+        ) -> Answered:
+            return await _ask(gateway, path, json.dumps(body).encode(), headers or {})
+
+        try:
+            await gateway.open()
+            yield ask
+        finally:
+            await gateway.aclose()
 
     def rows(self) -> list[LedgerCall]:
         """Return all rows of the ledger, the oldest first."""
@@ -99,7 +113,7 @@ async def _ask(gateway: Gateway, path: str, body: bytes, headers: dict[str, str]
     await gateway.plane(scope, receive, send)
     head = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     data = b"".join(message.get("body", b"") for message in sent[1:])
-    return Answered(sent[0]["status"], head["x-pilothouse-call"], data)
+    return Answered(sent[0]["status"], head["x-pilothouse-call"], data, head.get("x-pilothouse-cache", ""))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE as SETTINGS_FILE
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import SemanticCache, embedder
+from pilothouse.gateway.cache.shelf import CacheShelf, RouteCaches
 from pilothouse.gateway.capture.writer import CaptureWriter
 from pilothouse.gateway.config.compilation import place_in
 from pilothouse.gateway.config.service import ConfigService
@@ -32,7 +33,7 @@ from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
-from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
+from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.preparing import common_price, open_ways, prepare_guards, prepare_routes
 from pilothouse.gateway.routing.feedback.service import FeedbackService
 from pilothouse.gateway.routing.feedback.tuner import BanditTuner
@@ -108,6 +109,8 @@ class Gateway:
         self._ring = self._key_watcher.ring
         self._limiter: AnyLimiter | None = self._limiting.limiter(self._ready.config.settings)
         self._tuner = BanditTuner(services.get(FeedbackService), self._experiments, self._weigh, self._config_broken)
+        self._shelf = services.get(CacheShelf)
+        self._shelf.routes = self._ready.caches
         self.plane = Plane(parts, self._snapshot())
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -157,6 +160,7 @@ class Gateway:
         self._tuner.close()
         await self._shadows.aclose()
         await self._limiting.aclose()
+        await self._shelf.aclose()
         await self._transport.aclose()
         await self._models.aclose()
         self.ledger.close()
@@ -256,6 +260,7 @@ class Gateway:
         if ready is not None:
             self._ready = ready
             self._limiter = self._limiting.limiter(ready.config.settings)
+            self._shelf.routes = ready.caches
         self._ring = ring or self._ring
         self.plane.snapshot = self._snapshot()
 
