@@ -210,6 +210,17 @@ async def running(
             await transport.aclose()
 
 
+def _address(kind: str) -> str:
+    return "api_base" if "api_base" in TYPES[kind].fields else "base_url"
+
+
+def _fields(kind: str) -> dict[str, str]:
+    fields = TYPES[kind].fields.items()
+    return {
+        name: rule.default or "here" for name, rule in fields if rule.default or (rule.required and not rule.secret)
+    }
+
+
 def _guards(settings: GatewaySettings) -> dict[str, GuardPipeline]:
     compiled = {name: GuardPipeline.compile(route.guards, settings.guards) for name, route in settings.routes.items()}
     return {name: guards for name, guards in compiled.items() if guards is not None}
@@ -223,15 +234,4 @@ def _caches(settings: GatewaySettings, embed: Embed | None) -> dict[str, RouteCa
         )
         for name, route in settings.routes.items()
         if route.cache or route.semantic_cache
-    }
-
-
-def _address(kind: str) -> str:
-    return "api_base" if "api_base" in TYPES[kind].fields else "base_url"
-
-
-def _fields(kind: str) -> dict[str, str]:
-    fields = TYPES[kind].fields.items()
-    return {
-        name: rule.default or "here" for name, rule in fields if rule.default or (rule.required and not rule.secret)
     }

@@ -7,6 +7,7 @@ from typing import Final
 STATUSES: Final[dict[str, int]] = {
     "invalid_request": 400,
     "invalid_json": 400,
+    "not_supported": 400,
     "guard_blocked": 400,
     "missing_api_key": 401,
     "invalid_api_key": 401,
@@ -26,7 +27,6 @@ STATUSES: Final[dict[str, int]] = {
     "budget_exceeded": 429,
     "headers_too_large": 431,
     "internal_error": 500,
-    "not_supported": 501,
     "upstream_error": 502,
     "upstream_malformed": 502,
     "upstream_cut": 502,

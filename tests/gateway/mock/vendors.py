@@ -164,7 +164,9 @@ def _cohere(body: Any, model: str, told: Behaviour, *, stream: bool) -> Iterator
     yield sse({"type": "message-start", "id": said.seed, "delta": {"message": {"role": "assistant"}}})
     for place, piece in enumerate(said.pieces):
         if told.fault == "error-in-stream" and place == (told.at or 0):
-            yield sse({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "The mock was told to fail."}})
+            yield sse(
+                {"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "The mock was told to fail."}}
+            )
             return
         yield sse({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece}}}})
     yield from _cohere_calls(said, calls)
@@ -216,7 +218,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
     if path.endswith((":batchEmbedContents", "/invoke", "/embed")):
         return web.json_response(_embedded(vendor, body, told))
     tell = {"gemini": _gemini, "bedrock": _bedrock, "cohere": _cohere}[vendor]
-    streams = path.endswith(":streamGenerateContent") or path.endswith("-stream") or body.get("stream") is True
+    streams = path.endswith((":streamGenerateContent", "-stream")) or body.get("stream") is True
     pieces = tell(body, model, told, stream=streams)
     if not streams:
         return web.Response(body=b"".join(pieces), content_type="application/json")

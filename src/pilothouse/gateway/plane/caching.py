@@ -68,6 +68,7 @@ class CachedCall:
         if answer is None:
             return False
         call.response_model = answer.model
+        call.first = time.perf_counter_ns() - call.begun
         age = (b"age", b"%d" % max(0, (now - answer.stored_ns) // 1_000_000_000))
         if not answer.stream:
             await client.whole(200, answer.content_type, answer.body, age)

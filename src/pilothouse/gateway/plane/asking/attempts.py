@@ -129,7 +129,11 @@ class Attempts:
     def _given_up(self) -> Refusal:
         last, way = self._last, self._itinerary
         if last is None and way.reason == "unserved":
-            return Refusal("not_supported", f"no deployment of this route serves {self._call.endpoint.wire} like this")
+            # Another try would fare no better, so it must not look like a passing state.
+            endpoint, route = self._call.endpoint, self._call.route
+            name = route.name if route is not None else self._call.facts.model
+            asked = endpoint.resource or f"{endpoint.operation} ({endpoint.wire})"
+            return Refusal("not_supported", f"no deployment of '{name}' serves {asked} like this")
         if last is None:
             again = way.retry_after or 1.0
             return Refusal("no_deployment", "no deployment can take this call now; try again later", retry_after=again)
