@@ -11,12 +11,14 @@ from typing import Final
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.access.keys.service import KeyService
+from pilothouse.access.keys.uses import KeyUses
 from pilothouse.access.keys.watcher import KeyWatcher
 from pilothouse.core.errors import ConfigError, PilothouseError
 from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE as SETTINGS_FILE
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import SemanticCache, embedder
+from pilothouse.gateway.cache.shelf import CacheShelf, RouteCaches
 from pilothouse.gateway.capture.writer import CaptureWriter
 from pilothouse.gateway.config.compilation import place_in
 from pilothouse.gateway.config.service import ConfigService
@@ -32,7 +34,7 @@ from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
-from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
+from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.preparing import common_price, open_ways, prepare_guards, prepare_routes
 from pilothouse.gateway.routing.feedback.service import FeedbackService
 from pilothouse.gateway.routing.feedback.tuner import BanditTuner
@@ -89,6 +91,9 @@ class Gateway:
         self.is_leaving = False
         self._ready = self._prepare(self._config.start())
         self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
+        self._key_uses = KeyUses(
+            self._keys, services.clock, report=lambda _: self._on_loop(lambda: self.metrics.incident("key_use_unnoted"))
+        )
         self._config_watcher = ConfigWatcher(
             self._config, self._ready.config.version.number, self._config_changed, self._config_broken
         )
@@ -104,10 +109,13 @@ class Gateway:
             ledger=self.ledger,
             metrics=self.metrics,
             shadows=self._shadows,
+            used_keys=self._key_uses.seen,
         )
         self._ring = self._key_watcher.ring
         self._limiter: AnyLimiter | None = self._limiting.limiter(self._ready.config.settings)
         self._tuner = BanditTuner(services.get(FeedbackService), self._experiments, self._weigh, self._config_broken)
+        self._shelf = services.get(CacheShelf)
+        self._shelf.routes = self._ready.caches
         self.plane = Plane(parts, self._snapshot())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._figures: asyncio.Task[None] | None = None
@@ -138,6 +146,7 @@ class Gateway:
         self._loop.run_in_executor(None, self._warm, self._ready.table)
         self._keeper.start()
         self._key_watcher.start()
+        self._key_uses.start()
         self._config_watcher.start()
         self._tuner.start()
         self._figures = asyncio.ensure_future(self._refresh())
@@ -154,11 +163,13 @@ class Gateway:
         self._keeper.close()
         self._config_watcher.close()
         self._key_watcher.close()
+        await asyncio.to_thread(self._key_uses.close)
         self._tuner.close()
         if self._figures is not None:
             self._figures.cancel()
         await self._shadows.aclose()
         await self._limiting.aclose()
+        await self._shelf.aclose()
         await self._transport.aclose()
         await self._models.aclose()
         self.ledger.close()
@@ -275,6 +286,7 @@ class Gateway:
         if ready is not None:
             self._ready = ready
             self._limiter = self._limiting.limiter(ready.config.settings)
+            self._shelf.routes = ready.caches
         self._ring = ring or self._ring
         self.plane.snapshot = self._snapshot()
 

@@ -230,14 +230,15 @@ class SemanticCache:
         """Forget the answer that a call brought, or was given from here; the latter is counted as a false hit.
 
         Returns:
-            Whether the call is known here.
+            Whether there was an answer to forget.
         """
         entry, served = self._calls.pop(call_id, (None, False))
         if entry is None:
             return False
         self.false_hits.reported += served
-        self.counts.evicted += self._store.drop(entry)
-        return True
+        dropped = self._store.drop(entry)
+        self.counts.evicted += dropped
+        return dropped
 
     def _remember(self, call_id: str, entry: Entry, *, served: bool) -> None:
         if call_id:

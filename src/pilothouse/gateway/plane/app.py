@@ -140,6 +140,7 @@ class Plane:
         call.key = authenticate(call.snapshot, call.headers, call.at_ns)
         if call.key is not None:
             call.tenant = tenant_of(call.key)
+            self._parts.used_keys.add(call.key.id)
 
     def _capture(self, call: Call, serving: Serving | None) -> None:
         recorder = call.snapshot.capture

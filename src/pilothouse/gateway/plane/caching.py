@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 from pilothouse.gateway.cache.exact import CacheKey
 from pilothouse.gateway.cache.semantic import Question, SemanticHit
+from pilothouse.gateway.cache.shelf import RouteCaches
 from pilothouse.gateway.cache.types import CachedAnswer, CachePolicy
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.client import Client
-from pilothouse.gateway.plane.snapshot import RouteCaches
 
 
 class CachedCall:

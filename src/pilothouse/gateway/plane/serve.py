@@ -40,6 +40,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         ledger: Where rows go.
         metrics: What is counted.
         shadows: Copies calls.
+        used_keys: Gets the ids of the keys that calls show.
     """
 
     router: Router
@@ -49,6 +50,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     ledger: LedgerWriter
     metrics: Metrics
     shadows: Shadows
+    used_keys: set[str] = msgspec.field(default_factory=set[str])
 
 
 class Serving:
