@@ -22,7 +22,7 @@ _BAR: Final = 8
 
 @click.group()
 def budget() -> None:
-    """Limits on calls, tokens, money and calls at once, for whomever they match."""
+    """Limits on calls, tokens, money and concurrency."""
 
 
 @budget.command("list")

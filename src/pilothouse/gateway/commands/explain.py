@@ -35,7 +35,9 @@ from pilothouse.gateway.types import Wire
 def explain(
     services: Services, headers: tuple[str, ...], metadata: tuple[str, ...], as_json: bool, **given: Any
 ) -> None:
-    """Tell what would become of a call to MODEL: deployments in order and why, limits, most cost.
+    """Tell what would become of a call to MODEL.
+
+    Nobody is asked: shown are the deployments in order and why, the limits, and the most it would cost.
 
     Leaves with 1 when the key does not allow it, or nobody could serve it.
     """

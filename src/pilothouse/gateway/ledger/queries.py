@@ -30,6 +30,7 @@ _TIMES: Final = {
     "hour": "strftime(make_timestamp_ns(at_ns), '%Y-%m-%dT%H')",
 }
 _PIECE: Final = 20_000
+_CANDIDATES: Final = 5
 _FAILED: Final = "status IN ('failed', 'cut')"
 _CHARGED: Final = "CASE WHEN cost IS NULL THEN CAST(json_extract(entry, '$.charged') AS BIGINT) ELSE cost END"
 _SUMS: Final = ", ".join(f'sum("{name}")' for name in USAGE)
@@ -98,6 +99,26 @@ def call(store: LedgerStore, call_id: str) -> LedgerCall:
     if not rows:
         raise NotFound(f"the ledger has no call '{call_id}'", expected="the value of the header x-pilothouse-call")
     return _call(rows[0])
+
+
+def find(store: LedgerStore, prefix: str) -> str:
+    """Return the id of the one call whose id begins with ``prefix``.
+
+    Raises:
+        NotFound: when there is none.
+        UserError: when there are several.
+    """
+    rows = store.rows("SELECT id FROM recorded WHERE starts_with(id, ?) ORDER BY id LIMIT ?", [prefix, _CANDIDATES])
+    if not rows:
+        raise NotFound(
+            f"the ledger has no call '{prefix}'",
+            expected="the value of the header x-pilothouse-call, or its beginning",
+            fix="pilothouse gateway ledger list",
+        )
+    if len(rows) > 1:
+        listed = ", ".join(found for (found,) in rows)
+        raise UserError(f"several calls begin with '{prefix}'", expected=f"one of {listed}", fix="type more of it")
+    return rows[0][0]
 
 
 def stream(store: LedgerStore, wanted: CallFilter) -> Iterator[list[LedgerCall]]:
