@@ -10,9 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from pilothouse.gateway.dialects.codecs import codec
 from pilothouse.gateway.plane.admission import CHUNK
+from pilothouse.gateway.plane.asking.relays import TranslatingRelay
 from pilothouse.gateway.settings import DeploymentSettings, GatewaySettings, LimitRule, RouteSettings
 from pilothouse.gateway.types import NANO
+from pilothouse.models.types import Usage
 
 from ..mock.bill import STANDARD
 from ..mock.upstream import MockUpstream
@@ -92,9 +95,8 @@ def test_a_stream_without_a_bound_ends_politely_where_the_budget_does(upstream: 
     play(scene, {name: (f"mock-tokens=9000{pace}", None)}, LimitRule(dollars=budget / NANO, per="total"))
 
 
-def test_a_cut_stream_ends_in_anthropics_form_too() -> None:
+def test_a_cut_stream_ends_in_the_form_of_responses() -> None:
     async def scene(gateway: Gateway, _mock: MockUpstream, session: aiohttp.ClientSession) -> None:
-        # A client of this form always names a bound; without one a route of another form is translated.
         form = {"model": "long.anthropic", "input": "hello", "stream": True}
         async with session.post(gateway.url + "/v1/responses", json=form) as answer:
             text = await answer.text()
@@ -140,3 +142,22 @@ def test_an_answer_without_usage_costs_what_was_delivered(stream: bool) -> None:
         assert (await standing(gateway))[0] == row.cost
 
     play(scene, {"silent": ("mock-tokens=30-fault=nousage", 100)}, LimitRule(dollars=1, per="total"))
+
+
+def test_an_answer_that_is_cut_has_its_end_in_anthropics_form() -> None:
+    relay = TranslatingRelay(
+        codec("openai.chat"), codec("anthropic.messages"), call_id="c", model="m", include_usage=True, keep_text=False
+    )
+    begun = relay.feed(b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n').decode()
+    ended = relay.cut("length", Usage(input_tokens=5, output_tokens=2)).decode() + relay.finish().decode()
+    told = events(begun + ended)
+    assert [event["type"] for event in told] == [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    assert told[-2]["delta"]["stop_reason"] == "max_tokens"
+    assert told[-2]["usage"]["output_tokens"] == 2
