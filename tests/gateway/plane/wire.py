@@ -90,6 +90,20 @@ class Wire:
         except ConnectionResetError:
             return True
 
+    def finish(self) -> None:
+        """Say that nothing more will be sent."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def rest(self) -> bytes:
+        """Read until the other side ends."""
+        try:
+            return self._reader.read()
+        except ConnectionResetError:
+            return b""
+
     def _chunks(self) -> Iterable[bytes]:
         while size := int(self.line() or b"0", 16):
             yield self._reader.read(size)
