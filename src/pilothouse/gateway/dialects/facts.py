@@ -13,6 +13,9 @@ from pilothouse.gateway.types import Body, Wire
 
 _MAX_TAGS: Final = 16
 _MAX_TAG: Final = 512
+_MAX_NAME: Final = 512
+_MAX_COUNT: Final = 2**31 - 1
+_MAX_ANSWERS: Final = 1024
 _NO_TAGS: Final[dict[str, str]] = {}
 
 
@@ -136,6 +139,7 @@ def check_request(wire: Wire, body: Body, *, model: str = "") -> RequestFacts:
             raw = body[field]
             if bytes(raw) != b"null":
                 reader(found, raw)
+    _check_length(model, "model")
     if not found.model:
         raise ValueError("`model` is missing: name the model, as listed at /v1/models")
     media = _needed(shape, body)
@@ -175,6 +179,7 @@ def _model(found: _Found, raw: msgspec.Raw) -> None:
     model = read_as(_text, raw, "`model`")
     if not model:
         raise ValueError("`model` is empty: name the model, as listed at /v1/models")
+    _check_length(model, "model")
     found.model = found.model or model
 
 
@@ -185,11 +190,17 @@ def _stream(found: _Found, raw: msgspec.Raw) -> None:
     found.stream = said == b"true"
 
 
-def _count(raw: msgspec.Raw, field: str) -> int:
+def _count(raw: msgspec.Raw, field: str, most: int = _MAX_COUNT) -> int:
     number = read_as(_whole, raw, f"`{field}`")
-    if number < 1:
-        raise ValueError(f"`{field}` must be 1 or more, not {number}")
+    if not 1 <= number <= most:
+        raise ValueError(f"`{field}` must be 1 to {most:,}" + (f", not {number}" if -most < number < 1 else ""))
     return number
+
+
+def _check_length(text: str, field: str) -> None:
+    """Refuse what would stand in every row and every span of the call, and does not fit there."""
+    if len(text) > _MAX_NAME:
+        raise ValueError(f"`{field}` is longer than {_MAX_NAME} characters")
 
 
 def _limit(field: str) -> _Reader:
@@ -201,16 +212,19 @@ def _limit(field: str) -> _Reader:
 
 
 def _n(found: _Found, raw: msgspec.Raw) -> None:
-    found.n = _count(raw, "n")
+    found.n = _count(raw, "n", _MAX_ANSWERS)
 
 
 def _user(found: _Found, raw: msgspec.Raw) -> None:
     found.user = read_as(_text, raw, "`user`")
+    _check_length(found.user, "user")
 
 
 def _session(field: str) -> _Reader:
     def read(found: _Found, raw: msgspec.Raw) -> None:
-        found.session = found.session or read_as(_text, raw, f"`{field}`")
+        said = read_as(_text, raw, f"`{field}`")
+        _check_length(said, field)
+        found.session = found.session or said
 
     return read
 
@@ -220,6 +234,7 @@ def _conversation(found: _Found, raw: msgspec.Raw) -> None:
         found.session = str(read_as(_objects, raw, "`conversation`").get("id") or "")
     else:
         found.session = read_as(_text, raw, "`conversation`")
+    _check_length(found.session, "conversation")
 
 
 def _metadata(found: _Found, raw: msgspec.Raw) -> None:

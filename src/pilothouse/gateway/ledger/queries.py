@@ -32,6 +32,7 @@ _TIMES: Final = {
 _PIECE: Final = 20_000
 _CANDIDATES: Final = 5
 _FAILED: Final = "status IN ('failed', 'cut')"
+_CHARGED: Final = "CASE WHEN cost IS NULL THEN CAST(json_extract(entry, '$.charged') AS BIGINT) ELSE cost END"
 _SUMS: Final = ", ".join(f'sum("{name}")' for name in USAGE)
 _decode: Final = msgspec.json.Decoder(LedgerEntry).decode
 
@@ -141,10 +142,11 @@ def stream(store: LedgerStore, wanted: CallFilter) -> Iterator[list[LedgerCall]]
 
 
 def tenants(store: LedgerStore, since_ns: int) -> list[TenantSpend]:
-    """Return what each tenant used through each route since a moment."""
+    """Return what budgets count of each tenant and route since a moment: copies and repeats are charged to nobody."""
     rows = store.rows(
         'SELECT "key", organisation, team, "user", use_case, route, count(*), sum(input_tokens + output_tokens),'
-        " COALESCE(sum(cost), 0) FROM rated WHERE at_ns >= ? AND status <> 'refused' GROUP BY ALL ORDER BY ALL",
+        f" COALESCE(sum({_CHARGED}), 0) FROM rated WHERE at_ns >= ? AND status <> 'refused' AND NOT shadow"
+        " GROUP BY ALL ORDER BY ALL",
         [since_ns],
     )
     return [

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from pilothouse.gateway.dialects.codecs import codec
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN
-from pilothouse.gateway.plane.attempts import Attempts, Opened
-from pilothouse.gateway.plane.bodies import decode_body
+from pilothouse.gateway.plane.asking.attempts import Attempts, Opened
+from pilothouse.gateway.plane.asking.bodies import decode_body
+from pilothouse.gateway.plane.asking.relays import TranslatingRelay
 from pilothouse.gateway.plane.call import Call, may_continue
-from pilothouse.gateway.plane.relays import TranslatingRelay
 from pilothouse.gateway.plane.streaming import Stream
 from pilothouse.gateway.refusals import Refusal
 from pilothouse.models.types import Message, Usage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from pilothouse.access.keys.ring import KeyEntry
 from pilothouse.core.errors import nearest_hint
 from pilothouse.gateway.dialects.endpoints import Endpoint
 from pilothouse.gateway.dialects.facts import RequestFacts, check_request
-from pilothouse.gateway.plane.bodies import decode_body, model_of_form
+from pilothouse.gateway.plane.asking.bodies import decode_body, model_of_form
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.refusals import Refusal
@@ -24,6 +25,11 @@ ROUTE_HEADER: Final = "x-pilothouse-route"
 
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
+_PLAIN: Final = frozenset({"", "identity"})
+_LONGEST_LENGTH: Final = 19
+_SLOWEST: Final = 4096
+"""Bytes a second that a body comes with at least."""
+
 _ASK: Final = "send the gateway's key: Authorization: Bearer ph-..."
 
 
@@ -69,19 +75,24 @@ async def read_body(receive: Receive, headers: Mapping[str, str], most: int, pat
         receive: Where its pieces come from.
         headers: Its headers.
         most: Bytes of the longest body.
-        patience: Seconds that the next piece may take.
+        patience: Seconds that the next piece may take; and the whole, beyond a second for each 4 kB.
 
     Raises:
         Refusal: ``body_too_large``, or ``body_timeout``.
         ClientGone: when the client went away.
     """
+    if headers.get("content-encoding", "identity").strip().lower() not in _PLAIN:
+        raise Refusal("unsupported_encoding", "bodies are read as they are; send this one without Content-Encoding")
     length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > most:
+    if len(length) > _LONGEST_LENGTH or (length.isascii() and length.isdigit() and int(length) > most):
         raise _too_large(most)
     pieces: list[bytes] = []
     size = 0
+    begun = time.monotonic()
     while True:
-        message = await receive() if not pieces and not size else await _patiently(receive, patience)
+        # A client that sends a byte now and then is as slow as one that sends nothing.
+        left = begun + patience + size / _SLOWEST - time.monotonic()
+        message = await _patiently(receive, min(patience, left), patience)
         if message["type"] == "http.disconnect":
             raise ClientGone
         piece = message.get("body", b"")
@@ -102,14 +113,16 @@ def understand(call: Call) -> None:
     """
     endpoint = call.endpoint
     if endpoint.operation == "raw":
-        call.facts = RequestFacts(model=call.headers.get(ROUTE_HEADER, "") or _only_route(call.snapshot))
+        named = call.headers.get(ROUTE_HEADER, "") or _only_route(call.snapshot)
+        # A connection that leaves the model open is named as a whole: a file has no model.
+        call.facts = RequestFacts(model=f"{named}/" if named in call.snapshot.open_routes else named)
     elif endpoint.body == "form":
         model = endpoint.model or _checked(model_of_form, call.raw, call.headers.get("content-type", ""))
         call.facts = RequestFacts(model=model)
     else:
         call.body = _json(call.raw)
         call.facts = _checked(_facts, endpoint, call.body)
-    call.route, call.model = find_route(call.snapshot, call.facts.model)
+    call.route, call.model = find_route(call.snapshot, call.facts.model, call.key)
     _check_rights(call)
 
 
@@ -117,11 +130,11 @@ def _facts(endpoint: Endpoint, body: Body) -> RequestFacts:
     return check_request(endpoint.wire, body, model=endpoint.model)
 
 
-def find_route(snapshot: Snapshot, name: str) -> tuple[Route, str]:
+def find_route(snapshot: Snapshot, name: str, key: KeyEntry | None = None) -> tuple[Route, str]:
     """Return the route of a name, and the model in it where the name leaves that open.
 
     Raises:
-        Refusal: ``model_not_found``, with the nearest name.
+        Refusal: ``model_not_found``, with the nearest name among those that the key may use.
     """
     route = snapshot.routes.get(name)
     if route is not None:
@@ -129,10 +142,10 @@ def find_route(snapshot: Snapshot, name: str) -> tuple[Route, str]:
     first, slash, rest = name.partition("/")
     if slash and first in snapshot.open_routes:
         return snapshot.open_routes[first], rest
+    known = [*snapshot.routes.items(), *((f"{each}/...", route) for each, route in snapshot.open_routes.items())]
+    shown = [each for each, route in known if key is None or key.allows_model(route.name)]
     raise Refusal(
-        "model_not_found",
-        f"there is no model '{name[:200]}' here; {nearest_hint(name[:200], snapshot.routes)}",
-        param="model",
+        "model_not_found", f"there is no model '{name[:200]}' here; {nearest_hint(name[:200], shown)}", param="model"
     )
 
 
@@ -165,7 +178,7 @@ def _checked(check: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _only_route(snapshot: Snapshot) -> str:
-    names = {route.name for route in snapshot.routes.values()}
+    names = {route.name for route in (*snapshot.routes.values(), *snapshot.open_routes.values())}
     if len(names) != 1:
         raise Refusal(
             "invalid_request",
@@ -198,9 +211,9 @@ def _too_large(most: int) -> Refusal:
     return Refusal("body_too_large", f"the body is longer than {most:,} bytes (gateway.max_body)")
 
 
-async def _patiently(receive: Receive, patience: float) -> MutableMapping[str, Any]:
+async def _patiently(receive: Receive, seconds: float, patience: float) -> MutableMapping[str, Any]:
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(seconds):
             return await receive()
     except TimeoutError:
-        raise Refusal("body_timeout", f"no further piece of the body came within {patience:g} s") from None
+        raise Refusal("body_timeout", f"the body came too slowly: a piece may take {patience:g} s") from None

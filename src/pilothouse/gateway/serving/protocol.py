@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -18,6 +18,9 @@ MOST_HEAD: Final = 65_536
 """Bytes of the longest head of a request."""
 
 MOST_HEADERS: Final = 128
+
+MOST_UNREAD: Final = 65_536
+"""Bytes that may come without being a part of anything, such as a header that does not end."""
 
 _EXTENSIONS: Final[dict[str, Any]] = {DISCONNECT: {}}
 _TOO_LARGE: Final = (
@@ -59,7 +62,7 @@ class HeadJoiner:
         """Write, or wait for what belongs to it."""
         if self._head:
             data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/1.1 "):
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100 "):
             self._head = data
             return
         self._transport.write(data)
@@ -71,6 +74,24 @@ class HeadJoiner:
             self._transport.write(data)
 
 
+def _until_close(cycle: RequestResponseCycle) -> Callable[[Any], Awaitable[None]]:
+    """Return how to answer a client that knows no chunks: what has no length ends with the connection."""
+    send = cycle.send
+    is_endless = False
+
+    async def sent(message: Any) -> None:
+        nonlocal is_endless
+        if message["type"] == "http.response.start":
+            is_endless = all(name != b"content-length" for name, _ in message["headers"])
+            if is_endless:
+                cycle.chunked_encoding = False
+        elif is_endless:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    return sent
+
+
 class GatewayProtocol(HttpToolsProtocol):
     """Closes connections whose head does not come in time or is too long; tells calls of clients that went away."""
 
@@ -78,6 +99,9 @@ class GatewayProtocol(HttpToolsProtocol):
     incident: Callable[[str], None] = staticmethod(_forget)
     _deadline: asyncio.TimerHandle | None = None
     _head = 0
+    _unread = 0
+    _is_coming = False
+    _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -92,19 +116,30 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the call under way, if there is one."""
         self._stop_waiting()
-        cycle = cast("RequestResponseCycle | None", self.cycle)
         super().connection_lost(exc)
+        # Not the newest request, which may stand behind the one that is being answered.
+        cycle = self._running
         if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
             gone = cycle.scope.get("pilothouse.gone")
             if gone is not None:
                 gone()
         while self.pipeline:  # requests behind it that nobody waits for any more
             self.pipeline.pop()
 
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; too many that are no part of anything end the connection."""
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > MOST_UNREAD:
+            self._refuse("headers_too_large", b"431 Request Header Fields Too Large", _TOO_LARGE)
+
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._head = 0
+        self._is_coming = True
         self.scope["extensions"] = _EXTENSIONS  # type: ignore[typeddict-item]
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.head_timeout, self._too_slow)
@@ -121,13 +156,38 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin to answer."""
+        self._unread = 0
         self._stop_waiting()
         super().on_headers_complete()
+        if self.scope["http_version"] != "1.1":
+            self.cycle.send = _until_close(self.cycle)  # type: ignore[method-assign]
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request."""
+        self._unread = 0
+        self._is_coming = False
+        self._stop_waiting()
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Send what is left of the answer."""
+        """Send what is left of the answer; whoever was refused may not go on sending for ever."""
         self._joiner.flush()
+        if self._is_coming and self.cycle.response_complete and not self.transport.is_closing():
+            if self.expect_100_continue:
+                # What comes next may be the body or another request: nobody can tell.
+                self.transport.close()
+            elif self._deadline is None:
+                self._deadline = self.loop.call_later(self.head_timeout, self.transport.close)
         super().on_response_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request."""

@@ -72,7 +72,7 @@ class InProcessTransport:
     def __init__(self, find: Callable[[str], ModelProvider]) -> None:
         self._find = find
 
-    async def open(self, outgoing: Outgoing, *, connect: float) -> InProcessAnswer:
+    async def open(self, outgoing: Outgoing, *, connect: float, whole: bool) -> InProcessAnswer:
         """Send a request; the answer's head comes when the model has begun.
 
         Raises:

@@ -25,7 +25,10 @@ def decode_body(raw: bytes) -> Body:
     """
     if not raw.isascii():
         raw.decode()
-    return _decode(raw)
+    try:
+        return _decode(raw)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def spliced(body: Body | None, raw: bytes, wire: Wire, splice: Splice, content_type: str) -> bytes:
@@ -40,7 +43,7 @@ def spliced(body: Body | None, raw: bytes, wire: Wire, splice: Splice, content_t
     if has_codec(wire):
         return codec(wire).splice(body, splice)
     if splice.model is None:
-        return raw
+        return _encode(body)  # of two equal names, the one that was looked at
     return _encode({**body, "model": msgspec.Raw(_encode(splice.model))})
 
 

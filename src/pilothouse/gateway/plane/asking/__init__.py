@@ -1,0 +1,1 @@
+"""Asking a deployment: the request in its form, its answer in the client's."""
