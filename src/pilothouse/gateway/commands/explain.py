@@ -79,5 +79,6 @@ def _lines(found: Explained) -> list[str]:
     for limit in found.limits:
         amount = dollars(limit.limit) if limit.resource == "dollars" else f"{limit.limit:,} {limit.resource}"
         mode = "" if limit.enforced else ", in shadow mode"
-        lines.append(f"limit {limit.name}: {amount}{f' a {limit.per}' if limit.per else ' at once'}{mode}")
+        whole = f"{amount} a {limit.per}" if limit.per else f"{limit.limit:,} at once"
+        lines.append(f"limit {limit.name}: {whole}{mode}")
     return lines
