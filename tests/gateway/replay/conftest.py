@@ -126,5 +126,3 @@ def upstream() -> Iterator[MockUpstream]:
 @pytest.fixture
 def project(services: Any, upstream: MockUpstream) -> Project:
     return Project(services, upstream)
-
-
