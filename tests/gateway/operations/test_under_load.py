@@ -41,8 +41,9 @@ def test_no_call_is_lost_and_no_stream_is_cut(changed: Found) -> None:
 
 def test_every_answered_call_has_one_row_with_the_version_that_decided_it(changed: Found) -> None:
     answered = {one.call: (one.config, one.deployment) for one in changed.answered}
+    assert len(answered) == len(changed.answered)
     rows = Counter(row.entry.id for row in changed.rows)
-    assert rows == Counter(answered)
+    assert rows == Counter(list(answered))
     assert {row.entry.id: (row.entry.config, row.entry.deployment) for row in changed.rows} == answered
     assert sum(row.entry.cost or 0 for row in changed.rows) == changed.bill["cost"]
 
