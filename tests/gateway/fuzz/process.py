@@ -13,6 +13,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from pilothouse.core.environment import Environment
+
 from ..mock.upstream import MockUpstream
 from ..plane.wire import ask, request
 from ..threaded import in_thread
@@ -58,7 +60,9 @@ def serving(folder: Path, *words: str) -> Iterator[Process]:
     with in_thread(MockUpstream) as mock:
         _write_project(folder, mock.url)
         log = folder / "log.txt"
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environment = {
+            name: value for name, value in Environment.load(folder).items() if name != "PYTHONDONTWRITEBYTECODE"
+        }
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 [*PROGRAM, *words],
