@@ -25,6 +25,10 @@ ROOT: Final = Path(__file__).parents[3]
 _MAKERS: Final[dict[str, Callable[[Random], bytes]]] = {"bodies": grammar.body, "heads": grammar.head}
 
 
+class _Over(BaseException):
+    """The time is over: ends hypothesis at once, which takes any other exception for a finding."""
+
+
 class Findings:
     """What was tried, and what was wrong."""
 
@@ -120,11 +124,13 @@ def _try_operation(
     @given(cases)
     def ask(case: Any) -> None:
         if time.monotonic() > end:
-            return
+            raise _Over
         answer = case.call(base_url=f"http://127.0.0.1:{process.port}", timeout=20, allow_redirects=False)
         found.answer(name, case.as_curl_command(), answer.status_code, answer.content)
 
     try:
         ask()
+    except _Over:
+        return
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told with the operation
         found.defects.append(f"{name}: {operation.label}: {type(error).__name__}: {str(error)[:1500]}")
