@@ -24,7 +24,7 @@ AnyLimiter = MemoryLimiter | SharedLimiter
 
 _LINK_SECONDS = 2.0
 _PATIENCE = 8.0
-"""Seconds to wait for the other workers before listening; a server that is away must not keep probes from an answer."""
+"""Seconds to wait for the other workers before listening."""
 
 
 class History:
@@ -118,8 +118,13 @@ class Limiting:
         return self._shared is None or self._shared.ready
 
     async def join(self) -> None:
-        """Wait until this worker counts with the others, or until that has taken too long: then calls are refused."""
-        await asyncio.gather(*self._starting)
+        """Wait until this worker counts with the others; not for a server that is away: then calls are refused."""
+        if self._shared is None or not self._starting:
+            return
+        away = asyncio.ensure_future(self._shared.away.wait())
+        started = asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.wait([started, away], return_when=asyncio.FIRST_COMPLETED)
+        away.cancel()
 
     async def aclose(self) -> None:
         """Tell what is still to be told."""

@@ -6,7 +6,8 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from .scenarios import both
+from ..limits.redis_server import RedisServer
+from .scenarios import both, joining
 
 
 def main() -> None:
@@ -17,6 +18,13 @@ def main() -> None:
             print(f"  {sum(one.turned_away for one in found.outcomes)} times turned away before an answer,")
             print(f"  {len(found.rows)} rows, the mock served {found.bill['served']}, ended with {found.code};")
             print(f"  seconds until in force: { {name: round(took, 2) for name, took in found.seconds.items()} }")
+        server = RedisServer()
+        try:
+            (Path(place) / "joining").mkdir()
+            took = asyncio.run(joining(Path(place) / "joining", server))
+        finally:
+            server.close()
+        print(f"joining: {took:.2f} s from the start of Redis until calls are taken")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pilothouse.access.keys.service import KeyService
 from pilothouse.gateway.config.service import ConfigService
 from pilothouse.gateway.ledger.types import LedgerCall
 
+from ..limits.redis_server import RedisServer
 from ..mock.upstream import MockUpstream
 from .client import Clients, Outcome, Spec
 from .gateways import TOKENS, Running, asking, ledger, make_keys, on_project, serving, settings, until, write_project
@@ -172,6 +173,25 @@ async def _everywhere(gateway: Running, version: str, found: Found) -> None:
         assert time.monotonic() - begun < 30, f"readiness says {answer}"
     found.seconds["weights"] = time.monotonic() - begun
     found.at["weights in force"] = time.time()
+
+
+async def joining(folder: Path, server: RedisServer) -> float:
+    """Serve while Redis is away, then bring it; return the seconds until calls were taken."""
+    async with MockUpstream() as mock:
+        limits = [{"name": "money", "each": "key", "dollars": 100, "per": "total"}]
+        write_project(folder, mock.url, settings(limits=limits, redis=server.url))
+        keys = make_keys(folder, "ann")
+        server.kill()
+        async with serving(folder) as gateway:
+            await gateway.readiness(503, status="not ready")
+            await asyncio.to_thread(server.start)
+            took = await gateway.readiness(200, status="ready")
+            async with asking(spec(gateway, keys)) as clients:
+                await served(mock)
+                await clients.tell_leaving()
+                await gateway.end()
+                assert {one.status for one in await clients.outcomes()} == {200, 0}
+    return took
 
 
 async def both(folder: Path) -> dict[str, Found]:

@@ -39,6 +39,7 @@ class SharedState:
         pending: Calls that ended, with tokens and cost (-1: as set aside) still to be told. Without the server no
             call is reserved: never more than were in flight when it went away.
         opened: Rounds of opening balances that have been told.
+        away: Set once the server was not reached.
 
     Args:
         link: To the server.
@@ -64,6 +65,7 @@ class SharedState:
         self.held: dict[str, SharedReservation] = {}
         self.pending: dict[str, tuple[int, int]] = {}
         self.opened = 0
+        self.away = asyncio.Event()
         self._flush = flush
         self._seen: dict[str, tuple[Wire, int, int]] = {}
         self._marked: dict[str, float] = {}
@@ -163,7 +165,9 @@ class SharedState:
                     await self._join()
                 await self.run("beat")
                 await self._tell()
-            except (Unavailable, Unknown):
+            except (Unavailable, Unknown) as error:
+                if isinstance(error, Unavailable):
+                    self.away.set()
                 await asyncio.sleep(min(pause, _AGAIN))
                 continue
             self._open()
