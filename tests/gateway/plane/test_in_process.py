@@ -40,7 +40,7 @@ def ask(model: Model, wire: Wire, **body: Any) -> Any:
     outgoing = provider.outgoing(wire, "m", json.dumps({"model": "m", **body}).encode(), stream=False, headers={})
 
     async def run() -> Any:
-        answer = await transport.open(outgoing, connect=1)
+        answer = await transport.open(outgoing, connect=1, whole=True)
         try:
             return json.loads(await answer.read() or b"")
         finally:
