@@ -119,8 +119,7 @@ class Site:
 
     def _address(self, process: subprocess.Popen[str]) -> str:
         assert process.stdout is not None
-        with process.stdout:
-            said = process.stdout.readline().split()
+        said = process.stdout.readline().split()
         assert said, (self.folder / "stderr.txt").read_text()
         return next(word for word in said if word.startswith("http")).removesuffix("/v1")
 
@@ -133,7 +132,7 @@ class Site:
         for process in self._gateways:
             process.send_signal(signal.SIGTERM)
         codes = [process.wait(60) for process in self._gateways]
-        self._gateways.clear()
+        self._let_go()
         return codes
 
     def kill(self) -> None:
@@ -145,6 +144,12 @@ class Site:
                 except ProcessLookupError:
                     continue
             process.wait()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for process in self._gateways:
+            if process.stdout is not None:
+                process.stdout.close()
         self._gateways.clear()
 
     def rows(self) -> list[LedgerEntry]:

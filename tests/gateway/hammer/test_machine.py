@@ -127,6 +127,6 @@ class Calls(RuleBasedStateMachine):
 
 
 Calls.TestCase.settings = settings(
-    max_examples=4, stateful_step_count=8, deadline=None, phases=(Phase.generate,), derandomize=True
+    max_examples=3, stateful_step_count=6, deadline=None, phases=(Phase.generate,), derandomize=True
 )
 TestCalls = Calls.TestCase
