@@ -23,6 +23,7 @@ from ..mock.upstream import MockUpstream
 from .client import Clients, Outcome, Spec
 from .gateways import TOKENS, Running, asking, ledger, make_keys, on_project, serving, settings, until, write_project
 
+CAPTURES = Path(".pilothouse", "capture", "incoming")
 SOME = 40  # calls between two changes
 
 
@@ -99,8 +100,13 @@ async def changes(folder: Path) -> Found:
             found.seconds["rollback"] = await gateway.readiness(200, config="2")
             found.at["rolled back"] = time.time()
             await served(mock)
+            found.seen["captures"] = {"before": (folder / CAPTURES).exists()}
+            await on_project(folder, lambda project: project.get(ConfigService).edit("capture.mode", "full"))
+            await gateway.readiness(200, config="4")
+            await served(mock, SOME // 4)
             await clients.tell_leaving()
             found.code = await gateway.end()
+            found.seen["captures"]["after"] = (folder / CAPTURES).exists()
             found.outcomes = await clients.outcomes()
             found.said = gateway.said
         found.bill = mock.bill.report()
