@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -78,7 +77,9 @@ def usage(**changed: Any) -> bytes:
 
 def refusal(words: str, status: int = 401) -> bytes:
     data = json.dumps({"error": {"message": words, "type": "x", "code": "x"}}).encode()
-    return b"HTTP/1.1 %d No\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(data)) + data
+    return (
+        b"HTTP/1.1 %d No\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(data)) + data
+    )
 
 
 LIES: dict[str, tuple[bytes, str]] = {
@@ -128,10 +129,8 @@ async def liar(settings: GatewaySettings) -> Any:
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         model = json.loads(await reader.readexactly(length))["model"]
         writer.write(LIES[model][0])
-        try:
+        with suppress(ConnectionError):
             await writer.drain()
-        except ConnectionError:
-            pass
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
