@@ -95,7 +95,7 @@ def _spoil(chance: Random, body: dict[str, Any]) -> None:
     elif kind < 0.4:
         spot[last] = [spot[last]] * chance.choice([0, 2, 200])
     else:
-        spot[last] = chance.choice(ODD)
+        spot[last] = copy.deepcopy(chance.choice(ODD))
 
 
 def _mangle(chance: Random, data: bytes) -> bytes:

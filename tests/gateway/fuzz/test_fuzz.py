@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -34,7 +33,7 @@ def test_requests(process: Process, name: str, number: int) -> None:
 
 def test_the_ingress_as_described(process: Process) -> None:
     found, begun = Findings(), process.rss
-    try_document(process, found, "ingress", documents()["ingress"], 60.0, examples=6)
+    try_document(process, found, "ingress", documents()["ingress"], 4.0, examples=6)
     found.end(process, begun)
     assert found.defects == []
 

@@ -52,7 +52,8 @@ def test_a_path_does_not_climb_out(door: Door, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["files/..", "files/%2e%2e", "a//b", "a\\b", "a#b", "a@b", "a?b?c", "a\nb", "a b", "\u00e9", "..", "./a", "a/."]
+    "path",
+    ["files/..", "files/%2e%2e", "a//b", "a\\b", "a#b", "a@b", "a?b?c", "a\nb", "a b", "\u00e9", "..", "./a", "a/."],
 )
 def test_what_is_no_plain_path(path: str) -> None:
     assert not is_plain(path)
@@ -152,7 +153,9 @@ HOSTILE = "a\r\nset-cookie: evil=1"
 def opened() -> Iterator[Bench]:
     """A gateway without keys, whose deployment has a name that would split an answer."""
     route = RouteSettings(deployments=(DeploymentSettings(connection="openai", model="mock-tokens=3", name=HOSTILE),))
-    with in_thread(lambda: bench(GatewaySettings(access="open", routes={"chat": route}), {"openai": "open_ai"})) as made:
+    with in_thread(
+        lambda: bench(GatewaySettings(access="open", routes={"chat": route}), {"openai": "open_ai"})
+    ) as made:
         yield made
 
 
