@@ -78,7 +78,9 @@ def usage(**changed: Any) -> bytes:
 
 def refusal(words: str, status: int = 401) -> bytes:
     data = json.dumps({"error": {"message": words, "type": "x", "code": "x"}}).encode()
-    return b"HTTP/1.1 %d No\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(data)) + data
+    return (
+        b"HTTP/1.1 %d No\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(data)) + data
+    )
 
 
 LIES: dict[str, tuple[bytes, str]] = {

@@ -70,7 +70,7 @@ class Wire:
         if len(first) < 2:
             return Reply(0, {}, b"")
         headers: dict[str, str] = {}
-        while (line := self.line().rstrip(b"\r\n")):
+        while line := self.line().rstrip(b"\r\n"):
             name, _, value = line.partition(b":")
             assert name.decode().lower() not in headers, f"{name!r} twice"
             headers[name.decode().lower()] = value.strip().decode("latin-1")

@@ -77,7 +77,9 @@ def page(
         OTHERS,
         _table(["", *matrix.UPSTREAMS], _rows(others, endpoints.ASK, matrix.UPSTREAMS)),
         ERRORS,
-        _table(["What goes wrong", *errors.CLIENTS], _rows(wrong, dict.fromkeys(p.what for p in wrong), errors.CLIENTS)),
+        _table(
+            ["What goes wrong", *errors.CLIENTS], _rows(wrong, dict.fromkeys(p.what for p in wrong), errors.CLIENTS)
+        ),
     ]
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
