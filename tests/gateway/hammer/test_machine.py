@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from itertools import count
+from typing import Any
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -69,7 +70,7 @@ class Calls(RuleBasedStateMachine):
         finally:
             self.runner.close()
 
-    def make(self, words: str, times: int = 1, **more: object) -> None:
+    def make(self, words: str, times: int = 1, **more: Any) -> None:
         plans = [
             Plan(**{"words": f"mock-{words}-key={next(NUMBERS)}", "owner": 0, "form": "chat", "stream": True, **more})
             for _ in range(times)
