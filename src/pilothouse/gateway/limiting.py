@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from pilothouse.access.keys.service import KeyService
 from pilothouse.core.services import Services
+from pilothouse.core.storage.sql import Database
 from pilothouse.gateway.ledger.apart import spent_apart
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
@@ -136,8 +137,9 @@ class Limiting:
 
     def _state(self) -> SharedState:
         if self._shared is None:
-            # Two projects may share a server.
-            name = f"pilothouse-{sha256(str(self._services.root).encode()).hexdigest()[:12]}"
+            # Projects may share a server, and replicas of one project its database: who shares that shares limits.
+            label = self._services.get(Database).label
+            name = f"pilothouse-{sha256(label.encode()).hexdigest()[:12]}"
             link = Link(self._redis, name=name, timeout=_LINK_SECONDS)
             self._shared = SharedState(link, flush=self._flush)
         return self._shared

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+
 import click
 
 from pilothouse.core import plugins
@@ -53,18 +56,26 @@ def run(services: Services, settings: GatewaySettings, *, door: str) -> int:
             environment,
             door=door,
             drain=settings.drain,
-            announce=lambda: click.echo(f"the gateway listens on {address}/v1 with {settings.workers} workers"),
+            announce=lambda: _say([f"the gateway listens on {address}/v1 with {settings.workers} workers"]),
         )
         return workers.run()
 
 
 def _announce(gateway: Gateway, address: str) -> None:
     names = gateway.table.models()
-    click.echo(f"the gateway listens on {address}/v1 (Ctrl-C ends it)")
-    click.echo(f"models: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}")
+    lines = [
+        f"the gateway listens on {address}/v1 (Ctrl-C ends it)",
+        f"models: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}",
+    ]
     if gateway.plane.snapshot.keys is None:
-        click.echo("no key is needed on this machine; make one: pilothouse gateway key create NAME")
-    for name, reason in gateway.table.skipped.items():
-        click.echo(f"left out: {name}: {reason}", err=True)
-    for line in replaced(gateway.config):
-        click.echo(line, err=True)
+        lines.append("no key is needed on this machine; make one: pilothouse gateway key create NAME")
+    _say(lines)
+    left_out = [f"left out: {name}: {reason}" for name, reason in gateway.table.skipped.items()]
+    _say([*left_out, *replaced(gateway.config)], err=True)
+
+
+def _say(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print lines; whoever stopped reading them does not end the serving."""
+    with contextlib.suppress(OSError):
+        for line in lines:
+            click.echo(line, err=err)
