@@ -30,7 +30,7 @@ import uvloop
 from tests.gateway.mock.upstream import MockProcess
 
 from .load import Connection, Target
-from .processes import cpu_seconds, end, megabytes
+from .processes import cpu_seconds, end
 
 TOKENS = 250
 MODELS = {
@@ -170,10 +170,10 @@ def told(folder: Path, *arguments: str) -> Any:
     return json.loads(said.stdout)
 
 
-def own(process: int) -> float:
-    """Return the megabytes of a process that are nobody else's."""
+def memory(process: int, what: str) -> float:
+    """Return megabytes of a process: ``Pss`` of all, ``Anonymous`` of what is nobody else's."""
     text = Path(f"/proc/{process}/smaps_rollup").read_text()
-    return round(next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Anonymous:")) / 1024, 2)
+    return round(next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{what}:")) / 1024, 2)
 
 
 def holdings(process: int) -> dict[str, int]:
@@ -310,7 +310,12 @@ async def watch(process: subprocess.Popen[bytes], url: str, begun: float, into: 
     root = url.removesuffix("/v1")
     while process.poll() is None:
         into.append(
-            Sample(time.monotonic() - begun, megabytes(process.pid), own(process.pid), cpu_seconds(process.pid))
+            Sample(
+                time.monotonic() - begun,
+                memory(process.pid, "Pss"),
+                memory(process.pid, "Anonymous"),
+                cpu_seconds(process.pid),
+            )
         )
         sums.not_ready += not await asyncio.to_thread(_ready, root)
         sums.scrapes += 1
@@ -333,12 +338,12 @@ async def soak(folder: Path, arguments: argparse.Namespace, mock: MockProcess) -
     with gateway(folder) as (process, url):
         load, samples = Load(url, keys, arguments.rate, arguments.streams), list[Sample]()
         begun = time.monotonic()
-        idle = megabytes(process.pid)
+        idle = memory(process.pid, "Pss")
         watching = asyncio.create_task(watch(process, url, begun, samples, load.sums))
         await load.run(arguments.minutes * 60)
         await asyncio.sleep(EVERY)
         watching.cancel()
-        rested = megabytes(process.pid)
+        rested = memory(process.pid, "Pss")
         held = holdings(process.pid)
     sums = load.sums
     rows = told(folder, "gateway", "ledger", "spend", "--by", "status")
