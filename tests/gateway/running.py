@@ -14,14 +14,17 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.core.clock import SystemClock
+from pilothouse.gateway.cache.exact import ExactCache
+from pilothouse.gateway.cache.semantic import Embed, SemanticCache
 from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.plane.app import Plane
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
-from pilothouse.gateway.plane.snapshot import Snapshot
+from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
 from pilothouse.gateway.providers.registry import build_provider
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
@@ -29,6 +32,9 @@ from pilothouse.gateway.serving.server import GatewayServer
 from pilothouse.gateway.settings import GatewaySettings
 from pilothouse.gateway.types import LedgerEntry
 from pilothouse.gateway.upstream.http import HttpTransport
+from pilothouse.gateway.upstream.in_process import SCHEME, InProcessProvider, InProcessTransport
+from pilothouse.gateway.upstream.ways import Ways
+from pilothouse.models.client import Provider as ModelProvider
 from pilothouse.models.client import ProviderContext
 from pilothouse.models.connection_types import TYPES
 from pilothouse.models.connections import ConnectionSpec
@@ -119,20 +125,27 @@ async def running(
     *,
     keys: KeyRing | None = None,
     traces: TracerProvider | None = None,
+    embed: Embed | None = None,
+    models: Mapping[str, ModelProvider] | None = None,
 ) -> AsyncIterator[Gateway]:
     """While inside, a gateway listens.
 
     Args:
         settings: Its configuration.
-        connections: By name, a type with a field `base_url`, and the address.
+        connections: By name, a type and the address; fields without a default have the value `here`.
         keys: The virtual keys; where there are none, nobody is asked for one.
         traces: Takes the spans.
+        embed: Makes the vectors of semantic caches.
+        models: By the name of a connection, what serves its models in this process.
     """
     context = ProviderContext(settings=ModelSettings(), root=Path(), cache=Path(), clock=SystemClock())
+    inside = models or {}
 
     def provider(name: str) -> Any:
+        if name in inside:
+            return InProcessProvider(name, inside[name])
         kind, address = connections[name]
-        fields = {"base_url": address}
+        fields = {**_fields(kind), _address(kind): address}
         made = Connection(name=name, type=kind, configs=fields, secrets={"api_key": Secret(UPSTREAM_SECRET)})
         return build_provider(made, context)
 
@@ -140,7 +153,7 @@ async def running(
         ConnectionSpec(
             name=name,
             kind=TYPES[kind],
-            texts={"base_url": address},
+            texts={_address(kind): address} if address else {},
             hidden=frozenset(),
             lines={},
             where="",
@@ -157,10 +170,11 @@ async def running(
         open_routes=table.open_routes,
         keys=keys,
         limiter=limiter,
-        guards={},
-        caches={},
+        guards=_guards(settings),
+        caches=_caches(settings, embed),
     )
-    ledger, metrics, rates, transport = ListLedger(), Metrics(), FlatRates(), HttpTransport()
+    ledger, metrics, rates = ListLedger(), Metrics(), FlatRates()
+    transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
     settlement = Settlement(rates, ledger, (traces or TracerProvider()).get_tracer("test"), metrics)  # type: ignore[arg-type]
     router = Router(HealthBoard())
     parts = Parts(
@@ -194,3 +208,30 @@ async def running(
             server.should_exit = True
             await task
             await transport.aclose()
+
+
+def _address(kind: str) -> str:
+    return "api_base" if "api_base" in TYPES[kind].fields else "base_url"
+
+
+def _fields(kind: str) -> dict[str, str]:
+    fields = TYPES[kind].fields.items()
+    return {
+        name: rule.default or "here" for name, rule in fields if rule.default or (rule.required and not rule.secret)
+    }
+
+
+def _guards(settings: GatewaySettings) -> dict[str, GuardPipeline]:
+    compiled = {name: GuardPipeline.compile(route.guards, settings.guards) for name, route in settings.routes.items()}
+    return {name: guards for name, guards in compiled.items() if guards is not None}
+
+
+def _caches(settings: GatewaySettings, embed: Embed | None) -> dict[str, RouteCaches]:
+    return {
+        name: RouteCaches(
+            exact=ExactCache(name, route, {}) if route.cache else None,
+            semantic=SemanticCache(name, route, {}, embed, seed=1) if route.semantic_cache and embed else None,
+        )
+        for name, route in settings.routes.items()
+        if route.cache or route.semantic_cache
+    }

@@ -75,6 +75,7 @@ def check_disk(services: Services) -> Iterator[Finding]:
 def check_extras(_services: Services) -> Iterator[Finding]:
     """Look at which optional parts are installed."""
     for extra, module in (
+        ("gateway", "uvloop"),
         ("images", "PIL"),
         ("local", "xllamacpp"),
         ("metrics", "sacrebleu"),

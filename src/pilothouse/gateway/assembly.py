@@ -7,43 +7,46 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from typing import Final
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.access.keys.service import KeyService
+from pilothouse.access.keys.uses import KeyUses
 from pilothouse.access.keys.watcher import KeyWatcher
 from pilothouse.core.errors import ConfigError, PilothouseError
 from pilothouse.core.services import Services
+from pilothouse.core.settings import FILE as SETTINGS_FILE
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import SemanticCache, embedder
+from pilothouse.gateway.cache.shelf import CacheShelf, RouteCaches
 from pilothouse.gateway.capture.writer import CaptureWriter
-from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.config.compilation import place_in
 from pilothouse.gateway.config.service import ConfigService
+from pilothouse.gateway.config.telling import taken_in
 from pilothouse.gateway.config.types import ActiveConfig, RouteTable
 from pilothouse.gateway.config.watcher import ConfigWatcher
 from pilothouse.gateway.guards.pipeline import GuardPipeline
-from pilothouse.gateway.ledger.writer import LedgerWriter
+from pilothouse.gateway.ledger.keeping import LedgerKeeper
+from pilothouse.gateway.ledger.writer import FOLDER, LedgerWriter
 from pilothouse.gateway.limiting import AnyLimiter, Limiting
 from pilothouse.gateway.plane.app import Plane
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
-from pilothouse.gateway.plane.snapshot import RouteCaches, Snapshot
-from pilothouse.gateway.providers.interface import Provider
-from pilothouse.gateway.providers.registry import IN_PROCESS, build_provider
+from pilothouse.gateway.plane.snapshot import Snapshot
+from pilothouse.gateway.preparing import common_price, open_ways, prepare_guards, prepare_routes
 from pilothouse.gateway.routing.feedback.service import FeedbackService
 from pilothouse.gateway.routing.feedback.tuner import BanditTuner
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
-from pilothouse.gateway.routing.types import Deployment
-from pilothouse.gateway.settings import GatewaySettings, TrafficExperiment
-from pilothouse.gateway.upstream.http import HttpTransport
-from pilothouse.gateway.upstream.in_process import SCHEME, InProcessProvider, InProcessTransport
-from pilothouse.gateway.upstream.ways import Ways
+from pilothouse.gateway.settings import CaptureSettings, GatewaySettings, TrafficExperiment
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.service import ModelService
 from pilothouse.safety.detection import redact
 from pilothouse.tracing.service import TracingService
+
+_FIGURES_SECONDS: Final = 1.0
 
 
 class Ready:
@@ -68,6 +71,7 @@ class Gateway:
         metrics: What is counted.
         ledger: Where rows go.
         faults: What is wrong now, by what it concerns; readiness shows it.
+        is_leaving: Whether the end was asked for; until it begins calls are taken, though readiness says no.
     """
 
     def __init__(self, services: Services, host: str) -> None:
@@ -79,18 +83,24 @@ class Gateway:
         self.rates = services.get(RateCard)
         self.ledger = services.get(LedgerWriter)
         self.metrics = Metrics()
-        self.router = Router(HealthBoard(), price=self._price)
+        self.router = Router(HealthBoard(), price=common_price(self.rates, time.time_ns))
+        self._keeper = LedgerKeeper(services.state / FOLDER)
         self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
+        self._watch_limits()
         self.faults: dict[str, str] = {}
+        self.is_leaving = False
         self._ready = self._prepare(self._config.start())
         self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
+        self._key_uses = KeyUses(
+            self._keys, services.clock, report=lambda _: self._on_loop(lambda: self.metrics.incident("key_use_unnoted"))
+        )
         self._config_watcher = ConfigWatcher(
             self._config, self._ready.config.version.number, self._config_changed, self._config_broken
         )
-        self._transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(self._models.provider)})
+        self._transport = open_ways(self._models)
         settlement = Settlement(self.rates, self.ledger, services.get(TracingService).tracer, self.metrics)
         self._shadows = Shadows(self.router, self._transport, settlement)
-        self._capture = self._capturing(self._ready.config.settings)
+        self._captures: dict[CaptureSettings, CaptureWriter] = {}
         parts = Parts(
             router=self.router,
             transport=self._transport,
@@ -99,13 +109,16 @@ class Gateway:
             ledger=self.ledger,
             metrics=self.metrics,
             shadows=self._shadows,
-            capture=self._capture,
+            used_keys=self._key_uses.seen,
         )
         self._ring = self._key_watcher.ring
         self._limiter: AnyLimiter | None = self._limiting.limiter(self._ready.config.settings)
         self._tuner = BanditTuner(services.get(FeedbackService), self._experiments, self._weigh, self._config_broken)
+        self._shelf = services.get(CacheShelf)
+        self._shelf.routes = self._ready.caches
         self.plane = Plane(parts, self._snapshot())
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._figures: asyncio.Task[None] | None = None
 
     @property
     def settings(self) -> GatewaySettings:
@@ -124,16 +137,19 @@ class Gateway:
 
     @property
     def is_taking(self) -> bool:
-        """Whether calls are taken: rows can be written, limits can be kept, and the end has not begun."""
-        return not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
+        """Whether calls are taken: rows can be written, limits can be kept, and nobody has asked for the end."""
+        return not self.is_leaving and not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
 
     async def open(self) -> None:
         """Begin to follow changes; return when calls can be taken."""
         self._loop = asyncio.get_running_loop()
-        self._loop.run_in_executor(None, self.rates.warm)
+        self._loop.run_in_executor(None, self._warm, self._ready.table)
+        self._keeper.start()
         self._key_watcher.start()
+        self._key_uses.start()
         self._config_watcher.start()
         self._tuner.start()
+        self._figures = asyncio.ensure_future(self._refresh())
         await self._limiting.join()
 
     def reload(self) -> None:
@@ -144,24 +160,52 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Write what is left and close what is open."""
+        self._keeper.close()
         self._config_watcher.close()
         self._key_watcher.close()
+        await asyncio.to_thread(self._key_uses.close)
         self._tuner.close()
+        if self._figures is not None:
+            self._figures.cancel()
         await self._shadows.aclose()
         await self._limiting.aclose()
+        await self._shelf.aclose()
         await self._transport.aclose()
         await self._models.aclose()
         self.ledger.close()
-        if self._capture is not None:
-            self._capture.close()
+        for writer in self._captures.values():
+            writer.close()
+
+    def _warm(self, table: RouteTable) -> None:
+        """Look prices up beside the event loop, before the first call of each model does it there."""
+        found = {(item.provider.name, item.model) for route in table.routes.values() for item in route.deployments}
+        self.rates.warm(found, time.time_ns())
 
     def _reload(self) -> None:
         try:
             own = type(self._services.settings).load(self._services.root, self._services.settings.environment)
-            self._config.reading(own.section(GatewaySettings)).start()
-            self._config_watcher.look()
+            file = own.section(GatewaySettings)
+            config = self._config.reading(file).start()
         except PilothouseError as error:
-            self._config_broken(error)
+            self.faults[SETTINGS_FILE] = str(error)
+            sys.stderr.write(f"{SETTINGS_FILE} is not taken in, all stays as it was: {error}\n")
+            return
+        self.faults.pop(SETTINGS_FILE, None)
+        self._config_watcher.look()
+        before = self._services.settings.section(GatewaySettings)
+        sys.stderr.write("".join(f"{line}\n" for line in taken_in(config, before, file)))
+
+    async def _refresh(self) -> None:
+        while True:
+            self.metrics.refresh()
+            await asyncio.sleep(_FIGURES_SECONDS)
+
+    def _watch_limits(self) -> None:
+        watch, limiting = self.metrics.watch, self._limiting
+        watch("reservations", "Calls that have something set aside under limits", lambda: limiting.open_calls)
+        watch("settlements_waiting", "Calls whose end the shared counters have not been told", lambda: limiting.waiting)
+        watch("limits_joined", "Processes whose limits can be asked", lambda: limiting.is_ready)
+        watch("limits_unchecked", "Calls that passed without their limits being asked", lambda: limiting.unchecked)
 
     def _prepare(self, config: ActiveConfig) -> Ready:
         """Compile a configuration wholly; runs beside the event loop.
@@ -170,11 +214,10 @@ class Gateway:
             ConfigError: when it cannot be used.
         """
         settings = config.settings
-        ready = Ready(config, compile_routes(settings, self._provider, self._models.connections()))
+        where = place_in(self._services.root / SETTINGS_FILE)
+        ready = Ready(config, prepare_routes(settings, self._models, where=where))
+        ready.guards |= prepare_guards(ready.table)
         for route in ready.table.routes.values():
-            guards = GuardPipeline.compile(route.settings.guards, settings.guards)
-            if guards is not None:
-                ready.guards[route.name] = guards
             if route.name not in ready.caches and (route.settings.cache or route.settings.semantic_cache):
                 ready.caches[route.name] = self._caches(route.name, settings)
         self._limiting.prepare(settings)
@@ -189,21 +232,14 @@ class Gateway:
             semantic = SemanticCache(name, route, dict(settings.guards), embed)
         return RouteCaches(exact=exact, semantic=semantic)
 
-    def _capturing(self, settings: GatewaySettings) -> CaptureWriter | None:
-        if settings.capture.mode == "off":
+    def _capturing(self, settings: CaptureSettings) -> CaptureWriter | None:
+        if settings.mode == "off":
             return None
-        return CaptureWriter(self._services.state / "capture", settings.capture, lambda text: redact(text)[0])
-
-    def _provider(self, name: str) -> Provider:
-        connection = self._models.connection(name)
-        if connection.type in IN_PROCESS:
-            return InProcessProvider(name, self._models.provider(name))
-        return build_provider(connection, self._models.context)
-
-    def _price(self, deployment: Deployment) -> int | None:
-        """Return what a call of a common size would cost: a thousand tokens read, five hundred written."""
-        rate = self.rates.rate(deployment.provider.name, deployment.model, time.time_ns())
-        return rate.bound(1000, 500) if rate is not None else None
+        if settings not in self._captures:
+            folder = self._services.state / "capture"
+            self._captures[settings] = CaptureWriter(folder, settings, lambda text: redact(text)[0])
+        # One that is out of force stays: calls that began with it end with it.
+        return self._captures[settings]
 
     def _experiments(self) -> list[TrafficExperiment]:
         routes = self._ready.config.settings.routes.values()
@@ -223,6 +259,7 @@ class Gateway:
             limiter=self._limiter,
             guards=ready.guards,
             caches=ready.caches,
+            capture=self._capturing(settings.capture),
         )
 
     def _is_open(self, settings: GatewaySettings, ring: KeyRing) -> bool:
@@ -241,6 +278,7 @@ class Gateway:
 
     def _config_changed(self, config: ActiveConfig) -> None:
         ready = self._prepare(config)
+        self._warm(ready.table)
         self.faults.pop("configuration", None)
         self._on_loop(lambda: self._take(ready=ready))
 
@@ -248,6 +286,7 @@ class Gateway:
         if ready is not None:
             self._ready = ready
             self._limiter = self._limiting.limiter(ready.config.settings)
+            self._shelf.routes = ready.caches
         self._ring = ring or self._ring
         self.plane.snapshot = self._snapshot()
 

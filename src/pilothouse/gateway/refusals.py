@@ -7,6 +7,7 @@ from typing import Final
 STATUSES: Final[dict[str, int]] = {
     "invalid_request": 400,
     "invalid_json": 400,
+    "not_supported": 400,
     "guard_blocked": 400,
     "missing_api_key": 401,
     "invalid_api_key": 401,
@@ -26,7 +27,6 @@ STATUSES: Final[dict[str, int]] = {
     "budget_exceeded": 429,
     "headers_too_large": 431,
     "internal_error": 500,
-    "not_supported": 501,
     "upstream_error": 502,
     "upstream_malformed": 502,
     "upstream_cut": 502,
@@ -49,6 +49,7 @@ class Refusal(Exception):
         message: For the client: what, what was expected, how to mend it; never a secret.
         retry_after: Seconds after which another try makes sense.
         param: The field of the request that is wrong.
+        rule: Name of the limit that refuses; empty for another reason.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Refusal(Exception):
         status: int | None = None,
         retry_after: float | None = None,
         param: str | None = None,
+        rule: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -66,3 +68,4 @@ class Refusal(Exception):
         self.message = message
         self.retry_after = retry_after
         self.param = param
+        self.rule = rule

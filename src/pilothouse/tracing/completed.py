@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
+from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from pilothouse.core.version import VERSION
@@ -15,8 +19,24 @@ from pilothouse.tracing.provider import SCOPE
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _SCOPE = InstrumentationScope(SCOPE, VERSION)
-_NONE = "0" * 32
+_NOWHERE = Context()
 _UNSET = Status(StatusCode.UNSET)
+_PARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+
+
+def remote_parent(traceparent: str) -> SpanContext | None:
+    """Return the span of a client that its header `traceparent` names (W3C Trace Context).
+
+    Returns:
+        None for what is no such header: then the span begins a trace of its own.
+    """
+    match = _PARENT.fullmatch(traceparent)
+    if match is None or match[1] == "ff" or (match[1] == "00" and match[5]):
+        return None
+    context = SpanContext(
+        int(match[2], 16), int(match[3], 16), True, TraceFlags(int(match[4], 16) & TraceFlags.SAMPLED)
+    )
+    return context if context.is_valid else None
 
 
 class CompletedSpans:
@@ -40,8 +60,9 @@ class CompletedSpans:
         end_ns: int,
         kind: SpanKind = SpanKind.SERVER,
         error: str = "",
+        parent: SpanContext | None = None,
     ) -> str:
-        """Record one span, the root of a trace of its own.
+        """Record one span.
 
         Args:
             name: What it is called.
@@ -50,20 +71,24 @@ class CompletedSpans:
             end_ns: The same.
             kind: What it is to the other side.
             error: Why it failed; empty where it did not.
+            parent: What it is part of; None for the root of a trace of its own.
 
         Returns:
-            The trace's id, 32 hexadecimal digits; zeros where nothing was recorded.
+            The trace's id, 32 hexadecimal digits; empty where nothing was recorded.
         """
         tracer = self._tracer
         if tracer is None:
-            return _NONE
-        trace_id = tracer.id_generator.generate_trace_id()
-        decision = tracer.sampler.should_sample(None, trace_id, name, kind, attributes).decision
-        if not decision.is_sampled():
-            return _NONE
+            return ""
+        if parent is None:
+            around, trace_id = _NOWHERE, tracer.id_generator.generate_trace_id()
+        else:
+            around, trace_id = trace.set_span_in_context(NonRecordingSpan(parent), _NOWHERE), parent.trace_id
+        if not tracer.sampler.should_sample(around, trace_id, name, kind, attributes).decision.is_sampled():
+            return ""
         span = ReadableSpan(
             name=name,
             context=SpanContext(trace_id, tracer.id_generator.generate_span_id(), False, _SAMPLED),
+            parent=parent,
             resource=tracer.resource,
             attributes=dict(attributes),
             kind=kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -105,7 +106,9 @@ def test_connections_as_arguments_of_openais_client() -> None:
         clients.normalize_connection_config(SerpConnection("k"))
 
 
-def test_without_openais_library_the_error_says_what_to_do() -> None:
+def test_without_openais_library_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    # None in place of a module is what Python itself takes for one that cannot be imported, installed or not.
+    monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(faults.UserErrorException, match="pip install openai"):
         clients.init_openai_client(OpenAIConnection("k"))
 

@@ -205,6 +205,31 @@ def test_feedback_evicts_the_answer_of_a_call() -> None:
     assert run(made.get(key, NOW)) is None
 
 
+def test_any_process_evicts_what_another_one_served(redis_server: Any) -> None:
+    async def work() -> None:
+        first, second, third = (cache(redis_server.url) for _ in range(3))
+        key = key_of(first)
+        for served_by, asker in ((first, "brought"), (second, "given")):
+            await first.put(key, answer(key, call="brought"))
+            assert await second.get(key, NOW, call_id="given") is not None
+            await second.aclose()  # what no call waits for has been done
+            assert await third.evict("of nobody") is False
+            assert await third.evict(asker) is True
+            assert await third.evict(asker) is False
+            assert await third.get(key, NOW) is None
+            assert await served_by.get(key, NOW + NANO // 2) is not None, "Redis is asked once a second an answer"
+            assert await first.get(key, NOW + 2 * NANO) is None
+            assert await second.get(key, NOW + 2 * NANO) is None
+        await first.put(key, answer(key, call="kept"))
+        redis_server.stop()
+        assert await first.get(key, NOW + 9 * NANO) is not None, "without Redis, what is in memory counts"
+        assert await third.evict("kept") is False
+        for made in (first, second, third):
+            await made.aclose()
+
+    run(work())
+
+
 def test_processes_share_answers_through_redis_and_live_without_it(redis_server: Any) -> None:
     async def work() -> None:
         first, second = cache(redis_server.url), cache(redis_server.url)

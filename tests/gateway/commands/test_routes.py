@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -237,17 +238,21 @@ def test_a_change_over_http_wants_the_version_that_was_seen(project: Any) -> Non
     assert project.get(AuditService).list()[0].change.actor.name == "bob"
 
 
+def give(given: Asked) -> feedback.Taken:
+    return asyncio.run(feedback.give_feedback(given))
+
+
 def test_feedback_is_for_ones_own_calls(calls: Any) -> None:
     calls.get(ConfigService).start()
     body = feedback.Feedback(call_id="call0", name="helpful", value=True)
     holder = Acting(actor=Actor(name="k", kind="service"), key="k1")
     own = asked(calls, acting=holder, role="caller", organisation="acme", body=body)
-    assert feedback.give_feedback(own).status == "new"
-    assert feedback.give_feedback(own).status == "same"
+    assert give(own).status == "new"
+    assert (give(own).status, give(own).experiment) == ("same", "wording")
     stranger = Acting(actor=Actor(name="x", kind="service"), key="k2")
     with pytest.raises(NotFound):
-        feedback.give_feedback(asked(calls, acting=stranger, role="caller", organisation="acme", body=body))
+        give(asked(calls, acting=stranger, role="caller", organisation="acme", body=body))
     with pytest.raises(NotFound):
-        feedback.give_feedback(asked(calls, acting=holder, role="admin", organisation="other", body=body))
-    with pytest.raises(Conflict, match="no experiment"):
-        feedback.give_feedback(asked(calls, body=msgspec.structs.replace(body, call_id="call3")))
+        give(asked(calls, acting=holder, role="admin", organisation="other", body=body))
+    without = give(asked(calls, body=msgspec.structs.replace(body, call_id="call3", value=False, name="thumbs")))
+    assert (without.status, without.experiment, without.evicted) == ("new", "", False)

@@ -45,6 +45,7 @@ class Line(Struct, kw_only=True):
             `fault`: it was answered with an error, which costs nothing.
         used: Up to now; of an aborted stream the tokens that had been sent.
         cost: Nano-dollars for `used`.
+        told: What the request told the mock to do.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Line(Struct, kw_only=True):
     status: Literal["open", "served", "aborted", "cut", "fault"] = "open"
     used: Used = msgspec.field(default_factory=Used)
     cost: int = 0
+    told: str = ""
 
 
 def cost(prices: Prices, used: Used) -> int:
@@ -98,10 +100,12 @@ class Bill:
         """Forget everything but the prices."""
         self._clear()
 
-    def open(self, model: str, path: str, *, stream: bool, client_id: str) -> Line:
+    def open(self, model: str, path: str, *, stream: bool, client_id: str, told: str = "") -> Line:
         """Begin a line."""
         self._number += 1
-        line = Line(id=f"req_{self._number:012d}", client_id=client_id, model=model, path=path, stream=stream)
+        line = Line(
+            id=f"req_{self._number:012d}", client_id=client_id, model=model, path=path, stream=stream, told=told
+        )
         self._counts["requests"] += 1
         self._counts["streams"] += stream
         if self.itemised:

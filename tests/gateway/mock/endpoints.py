@@ -49,7 +49,7 @@ class Request(Struct, frozen=True, kw_only=True):
         path = self.path.partition("?")[0]
         if match := DEPLOYMENT.match(path):
             return match[2]
-        return re.sub(r"^(/openai)?/v\d+/", "", path).lstrip("/")
+        return re.sub(r"^(/openai)?(/v\d+)?/", "", path).lstrip("/")
 
     @property
     def anthropic(self) -> bool:

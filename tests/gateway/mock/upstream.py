@@ -83,7 +83,13 @@ class MockUpstream:
             return self._refused(request, 400, str(problem))
         headers = request.headers
         given = headers.get(b"x-request-id") or headers.get(b"idempotency-key") or b""
-        line = self.bill.open(planned.model, request.path, stream=planned.stream, client_id=given.decode("latin-1"))
+        line = self.bill.open(
+            planned.model,
+            request.path,
+            stream=planned.stream,
+            client_id=given.decode("latin-1"),
+            told=planned.text,
+        )
         if self.bill.itemised:
             self.requests.append(request)
         return served(request, planned, self._told(request, planned), line)

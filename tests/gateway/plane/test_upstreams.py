@@ -43,6 +43,8 @@ HELLO = [{"role": "user", "content": "hello"}]
     ],
 )
 def test_faults(door: Door, fault: str, code: Any, path: str, stream: bool) -> None:
+    if fault == "lielength" and stream:
+        code = ""  # its last event has come: how its connection ends changes nothing
     codes = (code,) if isinstance(code, str) else code
     door.served.settle()
     before = len(door.served.gateway.ledger.entries)

@@ -45,6 +45,21 @@ def test_one_value_a_call(service: FeedbackService) -> None:
     assert (found["a"].count, found["a"].total, found["a"].squares, found["a"].mean) == (2, 0.25, 0.0625, 0.125)
 
 
+def test_what_is_said_beside_it_is_kept(service: FeedbackService) -> None:
+    service.record(EXPERIMENT, "a", "good", True, "c1", "well put")
+    assert service.record(EXPERIMENT, "a", "good", True, "c1").status == "same"
+    assert service.record(None, "", "thumbs", False, "c1", "wrong: \u20ac\nnot $").status == "new"
+    assert service.comments("c1") == [("good", 1.0, "well put"), ("thumbs", 0.0, "wrong: \u20ac\nnot $")]
+    assert service.record(EXPERIMENT, "a", "good", True, "c1", "put well").status == "same"
+    assert service.record(EXPERIMENT, "a", "good", False, "c1").status == "changed"
+    assert service.comments("c1")[0] == ("good", 0.0, "put well")
+    for comment in ("x" * 2001, "a\0b"):
+        with pytest.raises(DataError) as error:
+            service.record(EXPERIMENT, "a", "good", True, "c1", comment)
+        assert comment not in str(error.value)
+    assert set(service.state(EXPERIMENT, "good")) == {"a"}
+
+
 def test_another_edition_counts_anew(service: FeedbackService) -> None:
     service.record(EXPERIMENT, "a", "good", True, "c1")
     changed = TrafficExperiment(name="e", arms={"a": 1, "c": 1}, bandit=EXPERIMENT.bandit)

@@ -15,18 +15,14 @@ from pilothouse.core.errors import NotFound, nearest_hint
 from pilothouse.core.ids import new_id
 from pilothouse.core.services import Services
 from pilothouse.gateway.admin.changing import configuration
-from pilothouse.gateway.config.compilation import compile_routes
-from pilothouse.gateway.config.types import RouteTable
 from pilothouse.gateway.limits.rules import compile_rules
-from pilothouse.gateway.providers.interface import Provider
-from pilothouse.gateway.providers.registry import IN_PROCESS, build_provider
+from pilothouse.gateway.preparing import common_price, prepare_routes
 from pilothouse.gateway.routing.explanation import Explanation
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
-from pilothouse.gateway.routing.types import Deployment, Route, RoutingRequest
+from pilothouse.gateway.routing.types import Route, RoutingRequest
 from pilothouse.gateway.settings import GatewaySettings
 from pilothouse.gateway.types import Tenant, Wire
-from pilothouse.gateway.upstream.in_process import InProcessProvider
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.rates.moments import moment_ns
 from pilothouse.models.service import ModelService
@@ -112,12 +108,7 @@ def explain(services: Services, question: Question, organisation: str = "") -> E
     settings = active.settings if active else services.settings.section(GatewaySettings)
     rates = services.get(RateCard)
     now = services.clock.now()
-
-    def price(deployment: Deployment) -> int | None:
-        rate = rates.rate(deployment.provider.name, deployment.model, moment_ns(now))
-        return None if rate is None else rate.bound(1000, 1000)
-
-    table = _table(services, settings)
+    table = prepare_routes(settings, services.get(ModelService))
     route = table.routes.get(question.model) or table.open_routes.get(question.model.partition("/")[0])
     if route is None:
         raise NotFound(f"there is no model '{question.model}'", expected=nearest_hint(question.model, table.models()))
@@ -136,7 +127,9 @@ def explain(services: Services, question: Question, organisation: str = "") -> E
         stream=question.stream,
         tools=question.tools,
     )
-    routing = Router(HealthBoard(), price=price).explain(route, request, table.routes)
+    routing = Router(HealthBoard(), price=common_price(rates, lambda: moment_ns(now))).explain(
+        route, request, table.routes
+    )
     name = key.name if key else ""
     rules = [rule for rule in compile_rules(settings.limits) if rule.holds(tenant, name, route.name)]
     reason = _reason(services, key, question, route.name)
@@ -157,18 +150,6 @@ def explain(services: Services, question: Question, organisation: str = "") -> E
         ],
         cost=_costs(rates, routing, {**table.routes, route.name: route}, question, moment_ns(now)),
     )
-
-
-def _table(services: Services, settings: GatewaySettings) -> RouteTable:
-    models = services.get(ModelService)
-
-    def provider(name: str) -> Provider:
-        connection = models.connection(name)
-        if connection.type in IN_PROCESS:
-            return InProcessProvider(name, models.provider(name))
-        return build_provider(connection, models.context)
-
-    return compile_routes(settings, provider, models.connections())
 
 
 def _tenant(key: Key | None, organisation: str) -> Tenant:

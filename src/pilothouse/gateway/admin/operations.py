@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pilothouse.access.doors import Operation
-from pilothouse.gateway.admin import audit, explaining, feedback, keys, ledger, limits, routes
+from pilothouse.gateway.admin import audit, explaining, feedback, keys, ledger, limits, replaying, routes
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *keys.OPERATIONS,
@@ -13,6 +13,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *limits.OPERATIONS,
     *ledger.OPERATIONS,
     *explaining.OPERATIONS,
+    *replaying.OPERATIONS,
     *feedback.OPERATIONS,
     *audit.OPERATIONS,
 )

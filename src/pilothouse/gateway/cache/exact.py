@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +20,8 @@ from pilothouse.gateway.settings import GuardSettings, RouteSettings
 from pilothouse.gateway.types import NANO, Body, Tenant, Wire
 
 _REMEMBERED: Final = 10_000
+_CONFIRMED: Final = NANO
+"""Nanoseconds for which an answer in memory is taken to be in Redis, too."""
 
 
 class CacheKey(Struct, frozen=True):
@@ -52,6 +56,8 @@ class ExactCache:
         self._memory = MemoryStore(own.entries, own.megabytes, self.counts)
         self._shared = RedisStore(redis, self.counts) if redis else None
         self._calls: OrderedDict[str, bytes] = OrderedDict()
+        self._confirmed: OrderedDict[bytes, int] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def key(self, tenant: Tenant, wire: Wire, body: Body, arm: str = "") -> CacheKey | None:
         """Return where the answer to a request is kept; None for one whose answer must not be kept.
@@ -86,12 +92,15 @@ class ExactCache:
         answer = None
         if policy is None or policy.read:
             answer = self._memory.find(key.digest, now_ns)
+            if answer is not None and not await self._still_shared(key.digest, now_ns):
+                answer = None
             if answer is None and self._shared is not None:
                 answer = await self._shared.get(key.digest)
                 if answer is not None:
                     left = self._seconds - (now_ns - answer.stored_ns) / NANO
                     if left > 0 and answer.partition == key.partition:
                         self._memory.keep(key.digest, answer, self._seconds)
+                        self._confirm(key.digest, now_ns)
                     else:
                         answer = None
         if answer is not None and (
@@ -104,6 +113,8 @@ class ExactCache:
         else:
             self.counts.hits += 1
             self._remember(call_id, key.digest)
+            if call_id and self._shared is not None:
+                self._later(self._shared.note(call_id, key.digest, self._seconds))
         return answer
 
     async def put(self, key: CacheKey, answer: CachedAnswer) -> None:
@@ -119,16 +130,46 @@ class ExactCache:
             self._remember(answer.call_id, key.digest)
             if self._shared is not None:
                 await self._shared.put(key.digest, answer, self._seconds)
+                await self._shared.note(answer.call_id, key.digest, self._seconds)
+                self._confirm(key.digest, answer.stored_ns)
 
     async def evict(self, call_id: str) -> bool:
-        """Forget the answer that a call brought, or was given from here; tell whether the call is known here."""
+        """Forget the answer that a call brought, or was given; tell whether there was one to forget.
+
+        Of answers in Redis, any process may have served the call; the others forget theirs within a second.
+        """
         digest = self._calls.pop(call_id, None)
+        if digest is None and self._shared is not None:
+            digest = await self._shared.noted(call_id)
         if digest is None:
             return False
-        self.counts.evicted += self._memory.drop(digest)
+        dropped = self._memory.drop(digest)
         if self._shared is not None:
-            await self._shared.remove(digest)
+            dropped = await self._shared.remove(digest) or dropped
+        self.counts.evicted += dropped
+        return dropped
+
+    async def _still_shared(self, digest: bytes, now_ns: int) -> bool:
+        """Tell whether an answer in memory was evicted by no other process; asked once a second an answer."""
+        if self._shared is None or now_ns - self._confirmed.get(digest, 0) < _CONFIRMED:
+            return True
+        if await self._shared.has(digest) is False:
+            self._memory.drop(digest)
+            return False
+        self._confirm(digest, now_ns)
         return True
+
+    def _confirm(self, digest: bytes, now_ns: int) -> None:
+        self._confirmed[digest] = now_ns
+        self._confirmed.move_to_end(digest)
+        if len(self._confirmed) > _REMEMBERED:
+            self._confirmed.popitem(last=False)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what no call should wait for."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _remember(self, call_id: str, digest: bytes) -> None:
         if call_id:
@@ -138,6 +179,7 @@ class ExactCache:
 
     async def aclose(self) -> None:
         """Let go of connections."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._shared is not None:
             await self._shared.aclose()
 

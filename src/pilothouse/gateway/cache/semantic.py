@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from pilothouse.core.errors import PilothouseError
@@ -120,12 +119,15 @@ class SemanticCache:
         embed: Embed,
         seed: int | None = None,
     ) -> None:
+        import numpy as np  # a tenth of a second and seven megabytes, for those who want it
+
         own = settings.semantic_cache
         if own is None:
             raise ValueError("the route has no semantic cache")
         self._own: SemanticSettings = own
         self._scope: Scope = own.scope
         self._embed = embed
+        self._numpy: Any = np
         self._store = VectorStore(own.entries, _MEMORY)
         self._prefix = hashlib.sha256(msgspec.json.encode(["semantic", route])).digest() + route_version(
             settings, guards
@@ -228,14 +230,15 @@ class SemanticCache:
         """Forget the answer that a call brought, or was given from here; the latter is counted as a false hit.
 
         Returns:
-            Whether the call is known here.
+            Whether there was an answer to forget.
         """
         entry, served = self._calls.pop(call_id, (None, False))
         if entry is None:
             return False
         self.false_hits.reported += served
-        self.counts.evicted += self._store.drop(entry)
-        return True
+        dropped = self._store.drop(entry)
+        self.counts.evicted += dropped
+        return dropped
 
     def _remember(self, call_id: str, entry: Entry, *, served: bool) -> None:
         if call_id:
@@ -247,11 +250,11 @@ class SemanticCache:
         """Return a text's vector, of length 1; None where it cannot be had, which is counted."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                vector: Any = np.asarray(await self._embed(text), dtype=np.float32)
+                vector: Any = self._numpy.asarray(await self._embed(text), dtype="float32")
         except (PilothouseError, TimeoutError, OSError):
             self.counts.failures += 1
             return None
-        length = float(np.linalg.norm(vector))
+        length = float(self._numpy.linalg.norm(vector))
         if vector.ndim != 1 or not math.isfinite(length) or length == 0.0:
             self.counts.failures += 1
             return None

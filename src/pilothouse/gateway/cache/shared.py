@@ -11,6 +11,7 @@ from pilothouse.core.extras import require
 from pilothouse.gateway.cache.types import CacheCounts, CachedAnswer
 
 _PREFIX: Final = b"pilothouse:answer:"
+_CALLS: Final = b"pilothouse:answer-of:"
 _QUIET: Final = 1.0
 _LARGEST: Final = 8_388_608
 
@@ -59,6 +60,19 @@ class RedisStore:
     async def remove(self, key: bytes) -> bool:
         """Forget an answer."""
         return bool(await self._ask("delete", _PREFIX + key))
+
+    async def has(self, key: bytes) -> bool | None:
+        """Tell whether there is an answer; None where Redis cannot be asked."""
+        found = await self._ask("exists", _PREFIX + key)
+        return None if found is None else bool(found)
+
+    async def note(self, call_id: str, key: bytes, seconds: float) -> None:
+        """Note which answer a call brought or was given, for as long as the answer may be kept."""
+        await self._ask("set", _CALLS + call_id.encode(), key, px=max(1, int(seconds * 1000)))
+
+    async def noted(self, call_id: str) -> bytes | None:
+        """Return the key of the answer that a call brought or was given; None where that is not known."""
+        return await self._ask("get", _CALLS + call_id.encode())
 
     async def aclose(self) -> None:
         """Close the connections."""

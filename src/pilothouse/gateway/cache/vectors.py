@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Final
 
-import numpy as np
 from msgspec import Struct
 
 from pilothouse.gateway.cache.types import CachedAnswer
@@ -40,13 +39,16 @@ class _Array:
     """The vectors of one partition, each of length 1, and their entries."""
 
     def __init__(self, dimensions: int) -> None:
+        import numpy as np  # loaded with the first semantic cache, not with the gateway
+
+        self._join: Any = np.concatenate
         self.vectors: Any = np.empty((_FIRST, dimensions), dtype=np.float32)
         self.entries: list[Entry] = []
 
     def add(self, vector: Any, entry: Entry) -> None:
         entry.row = len(self.entries)
         if entry.row == len(self.vectors):
-            self.vectors = np.concatenate([self.vectors, np.empty_like(self.vectors)])
+            self.vectors = self._join([self.vectors, self.vectors])  # the second half is room, whatever stands there
         self.vectors[entry.row] = vector
         self.entries.append(entry)
 
@@ -83,7 +85,7 @@ class VectorStore:
         if array is None or array.vectors.shape[1] != len(vector):
             return None
         likeness = array.vectors[: len(array.entries)] @ vector
-        for row in np.argsort(-likeness)[:8]:
+        for row in (-likeness).argsort()[:8]:
             entry = array.entries[int(row)]
             if entry.expires_ns > now_ns and entry.marks == marks:
                 self._used.move_to_end(id(entry))

@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-from zlib import crc32
 
 import msgspec
 
 from pilothouse.core.storage.batches import BatchOptions, BatchWriter
 from pilothouse.core.storage.hooks import weakly
 from pilothouse.core.storage.segments import FOLDER as INCOMING
+from pilothouse.gateway.capture.sampling import is_recorded, threshold
 from pilothouse.gateway.capture.types import CaptureCounters, Payload
 from pilothouse.gateway.settings import CaptureSettings
 
@@ -73,7 +73,7 @@ class CaptureWriter:
         self._settings = settings
         self._redact = redact
         self._most_bytes = most_bytes
-        self._share = round(settings.sample * 2**32) if settings.mode != "off" else 0
+        self._share = threshold(settings)
         self._batches = BatchWriter(folder / INCOMING, options)
         self._encode = msgspec.json.Encoder().encode
         self._closed = False
@@ -104,8 +104,8 @@ class CaptureWriter:
         )
 
     def wanted(self, call_id: str) -> bool:
-        """Tell whether a call is recorded: drawn from its id, so that every process and every run says the same."""
-        return self._share > 0 and crc32(call_id.encode("utf-8", "replace")) < self._share
+        """Tell whether a call is recorded."""
+        return is_recorded(call_id, self._share)
 
     def record(
         self,

@@ -41,16 +41,21 @@ _HOST = click.option("--host", help="Address to listen on; gateway.host by defau
 _PORT = click.option("--port", type=click.IntRange(0, 65535), help="Its port; 0: a free one. gateway.port by default.")
 _WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Processes; gateway.workers by default.")
 
+_DRAIN = click.option(
+    "--drain", type=click.FloatRange(min=0), help="Seconds for calls in flight at the end; gateway.drain by default."
+)
+
 
 @click.command()
 @_HOST
 @_PORT
 @_WORKERS
+@_DRAIN
 @click.pass_obj
 def serve(services: Services, **given: Any) -> None:
     """Serve every model of the project behind one address.
 
-    Ctrl-C ends it when all calls are answered, at most after gateway.drain seconds; a second one at once. SIGHUP takes
+    Ctrl-C ends it when all calls are answered, at most after --drain seconds; a second one at once. SIGHUP takes
     in pilothouse.yaml anew.
     """
     sys.exit(1 if load_server()(services, chosen(services, given), door="") else 0)

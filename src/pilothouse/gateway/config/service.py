@@ -146,7 +146,7 @@ class ConfigService:
         """
         number = self._active_number()
         version = self._registry.resolve(f"{KIND}/{NAME}:{number}")
-        return ActiveConfig(version=_version(version, number), settings=self._settings(number))
+        return ActiveConfig(version=_version(version, number), settings=self.settings(number))
 
     def versions(self) -> tuple[ConfigVersion, ...]:
         """Return every state there was, the oldest first; none before the first start."""
@@ -170,6 +170,15 @@ class ConfigService:
             NotFound: when there is no such version.
         """
         return self._content(self._active_number() if number is None else number)
+
+    def settings(self, number: int) -> GatewaySettings:
+        """Return a version as settings, with the host, port and the like of this process's `pilothouse.yaml`.
+
+        Raises:
+            NotFound: when there is no such version.
+            ConfigError: when this release cannot read it.
+        """
+        return settings_of(self._content(number), self._own, f"version {number} of the gateway's configuration")
 
     def diff(self, before: int, after: int) -> tuple[ConfigChange, ...]:
         """Return where two versions differ.
@@ -286,7 +295,7 @@ class ConfigService:
             number = self.history()[-1].previous
         if number is None:
             raise Conflict("no other configuration was in force before", fix="name the version to go back to")
-        self._check(self._settings(number), self._readable(now))
+        self._check(self.settings(number), self._readable(now))
         self._registry.set_alias(KIND, NAME, ACTIVE, number, expected=now)
         return self.active()
 
@@ -295,7 +304,7 @@ class ConfigService:
             number = self._active_number()
             if expected is not None and number != expected:
                 raise _moved(expected, number)
-            before = self._settings(number)
+            before = self.settings(number)
             wanted = settings_of(change(before), self._own, "the changed configuration")
             self._check(wanted, before)
             version = self._register(document_of(wanted), origin="edit", note=note)
@@ -330,12 +339,9 @@ class ConfigService:
             )
         return document
 
-    def _settings(self, number: int) -> GatewaySettings:
-        return settings_of(self._content(number), self._own, f"version {number} of the gateway's configuration")
-
     def _readable(self, number: int) -> GatewaySettings | None:
         try:
-            return self._settings(number)
+            return self.settings(number)
         except ConfigError:
             return None
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -106,6 +106,8 @@ class Plane:
         except Refusal as refusal:
             call.status = "cut" if client.started else "failed" if call.attempts else "refused"
             await client.refuse(refusal)
+            if refusal.rule:
+                self._parts.metrics.limited(refusal.rule)
             if call.endpoint.resource == "models":
                 self._parts.metrics.incident(refusal.code)
         except ClientGone:
@@ -138,9 +140,10 @@ class Plane:
         call.key = authenticate(call.snapshot, call.headers, call.at_ns)
         if call.key is not None:
             call.tenant = tenant_of(call.key)
+            self._parts.used_keys.add(call.key.id)
 
     def _capture(self, call: Call, serving: Serving | None) -> None:
-        recorder = self._parts.capture
+        recorder = call.snapshot.capture
         if recorder is None or serving is None:
             return
         recorder.record(
@@ -161,12 +164,26 @@ class Plane:
         )
         if wanted and wanted not in names:
             raise Refusal("model_not_found", f"there is no model '{wanted[:200]}' here, or none for this key")
-        body: Any = _model(wanted) if wanted else {"object": "list", "data": [_model(name) for name in names]}
+        body: Any = _model(wanted) if wanted else _models(names)
         await client.whole(200, "application/json", msgspec.json.encode(body))
 
 
 def _model(name: str) -> Mapping[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "pilothouse"}
+    """Return a model as the clients of OpenAI and of Anthropic read it: each leaves the other's fields alone."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "pilothouse",
+        "type": "model",
+        "display_name": name,
+        "created_at": "1970-01-01T00:00:00Z",
+    }
+
+
+def _models(names: Sequence[str]) -> Mapping[str, Any]:
+    ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+    return {"object": "list", "data": [_model(name) for name in names], "has_more": False, **ends}
 
 
 def _watch(scope: MutableMapping[str, Any], receive: Receive, gone: Gone) -> asyncio.Task[None] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 from pilothouse.gateway.cache.exact import CacheKey
 from pilothouse.gateway.cache.semantic import Question, SemanticHit
+from pilothouse.gateway.cache.shelf import RouteCaches
 from pilothouse.gateway.cache.types import CachedAnswer, CachePolicy
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.client import Client
-from pilothouse.gateway.plane.snapshot import RouteCaches
 
 
 class CachedCall:
@@ -44,8 +45,13 @@ class CachedCall:
         kept = self._policy.store and (self._key is not None or self._question is not None)
         return self._caches.most_bytes if kept else 0
 
-    async def replay(self, client: Client) -> bool:
-        """Answer from a cache; tell whether that was done."""
+    async def replay(self, client: Client, check: Callable[[], Awaitable[None]] | None = None) -> bool:
+        """Answer from a cache; tell whether that was done.
+
+        Args:
+            client: Who gets the answer.
+            check: Awaited before an answer to another wording is given; raises ``Refusal`` where it may not be.
+        """
         call, caches = self._call, self._caches
         answer: CachedAnswer | None = None
         now = time.time_ns()
@@ -56,10 +62,13 @@ class CachedCall:
             hit = await caches.semantic.get(self._question, now, self._policy, call.id)
             call.cache = "semantic" if hit is not None else "miss"
             if hit is not None:
+                if check is not None:
+                    await check()
                 answer, self.verifies = hit.answer, hit if hit.verify else None
         if answer is None:
             return False
         call.response_model = answer.model
+        call.first = time.perf_counter_ns() - call.begun
         age = (b"age", b"%d" % max(0, (now - answer.stored_ns) // 1_000_000_000))
         if not answer.stream:
             await client.whole(200, answer.content_type, answer.body, age)

@@ -114,7 +114,9 @@ def understand(call: Call) -> None:
     """
     endpoint = call.endpoint
     if endpoint.operation == "raw":
-        call.facts = RequestFacts(model=call.headers.get(ROUTE_HEADER, "") or _only_route(call.snapshot))
+        named = call.headers.get(ROUTE_HEADER, "") or _only_route(call.snapshot)
+        # A connection that leaves the model open is named as a whole: a file has no model.
+        call.facts = RequestFacts(model=f"{named}/" if named in call.snapshot.open_routes else named)
     elif endpoint.body == "form":
         model = endpoint.model or _checked(model_of_form, call.raw, call.headers.get("content-type", ""))
         call.facts = RequestFacts(model=model)
@@ -141,7 +143,8 @@ def find_route(snapshot: Snapshot, name: str, key: KeyEntry | None = None) -> tu
     first, slash, rest = name.partition("/")
     if slash and first in snapshot.open_routes:
         return snapshot.open_routes[first], rest
-    shown = [known for known, route in snapshot.routes.items() if key is None or key.allows_model(route.name)]
+    known = [*snapshot.routes.items(), *((f"{each}/...", route) for each, route in snapshot.open_routes.items())]
+    shown = [each for each, route in known if key is None or key.allows_model(route.name)]
     raise Refusal(
         "model_not_found", f"there is no model '{name[:200]}' here; {nearest_hint(name[:200], shown)}", param="model"
     )
@@ -176,7 +179,7 @@ def _checked(check: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _only_route(snapshot: Snapshot) -> str:
-    names = {route.name for route in snapshot.routes.values()}
+    names = {route.name for route in (*snapshot.routes.values(), *snapshot.open_routes.values())}
     if len(names) != 1:
         raise Refusal(
             "invalid_request",

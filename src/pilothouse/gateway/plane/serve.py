@@ -8,7 +8,6 @@ import time
 import msgspec
 from msgspec import Struct
 
-from pilothouse.gateway.capture.writer import CaptureWriter
 from pilothouse.gateway.guards.pipeline import GuardedCall, GuardPipeline
 from pilothouse.gateway.guards.types import GuardContext
 from pilothouse.gateway.ledger.writer import LedgerWriter
@@ -41,7 +40,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         ledger: Where rows go.
         metrics: What is counted.
         shadows: Copies calls.
-        capture: Records payloads; None for never.
+        used_keys: Gets the ids of the keys that calls show.
     """
 
     router: Router
@@ -51,7 +50,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     ledger: LedgerWriter
     metrics: Metrics
     shadows: Shadows
-    capture: CaptureWriter | None = None
+    used_keys: set[str] = msgspec.field(default_factory=set[str])
 
 
 class Serving:
@@ -94,7 +93,11 @@ class Serving:
         caches = call.snapshot.caches.get(name)
         if caches is not None:
             self._cached = CachedCall(call, caches)
-            if await self._cached.replay(self._client):
+            # A semantic hit answers another text than the one that beside-guards passed when it was kept.
+            check = self._beside if guards is not None and guards.looks_beside else None
+            if await self._cached.replay(self._client, check):
+                if self._cached.verifies is not None:
+                    self._parts.shadows.verify(call, routing, self._cached.verified)
                 return
         if not self._parts.ledger.healthy:
             # Spend that cannot be written down must not be made.
@@ -129,6 +132,7 @@ class Serving:
             if opened is not None:
                 await opened.answer.aclose()
                 itinerary.ended(opened.step)
+            itinerary.close()
 
     async def _guard_request(self, guards: GuardPipeline) -> None:
         call = self._call
@@ -162,7 +166,7 @@ class Serving:
         self.relay = opened.relay
         guarded = self._guarded.stream() if self._guarded is not None else None
         keep = self._cached.most_bytes if self._cached is not None else 0
-        if self._parts.capture is not None:
+        if call.snapshot.capture is not None:
             keep = max(keep, call.snapshot.settings.capture.most_bytes)
         stream = Stream(call, opened, self._client, guarded, self._parts.rates, keep=keep)
         call.first = time.perf_counter_ns() - call.begun

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from msgspec.structs import replace
 from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
+from pilothouse.gateway.limits.types import Reservation
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
@@ -16,7 +18,7 @@ from pilothouse.gateway.types import LedgerEntry
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 from pilothouse.tracing import conventions as names
-from pilothouse.tracing.completed import CompletedSpans
+from pilothouse.tracing.completed import CompletedSpans, remote_parent
 
 CALL: Final = "pilothouse.gateway.call"
 KEY: Final = "pilothouse.gateway.key"
@@ -55,22 +57,26 @@ class Settlement:
         overhead = took - call.waited
         self._take_usage(call, relay)
         self._price(call)
-        reservation, limiter = call.reservation, call.snapshot.limiter
-        if reservation is not None and limiter is not None:
-            used = call.usage.total_tokens if call.usage is not None else 0
-            spent = call.cost if call.usage is not None else 0
-            await limiter.settle(reservation, tokens=used, cost=spent)
+        # The row first: nothing is awaited before it, so nothing that ends this call or process early loses it.
         if call.key is not None or call.snapshot.keys is None:
             self._trace(call, took, overhead)
             self._ledger.record(_entry(call, took, overhead))
         self._metrics.ended(call, took, overhead)
+        reservation, limiter = call.reservation, call.snapshot.limiter
+        if reservation is not None and limiter is not None:
+            await limiter.settle(reservation, tokens=_used(call, reservation), cost=call.cost)
 
     def _take_usage(self, call: Call, relay: Relay | None) -> None:
         if relay is not None:
             call.response_model = relay.model or call.response_model
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
-            if relay.usage is not None and (relay.is_finished or relay.usage.output_tokens > 1):
+            is_ours = call.usage_source == "estimated"  # we ended the answer
+            if relay.usage is not None and relay.is_finished and not is_ours:
                 call.usage, call.usage_source = relay.usage, "provider"
+            elif relay.usage is not None and not is_ours:
+                # What was read is counted by the provider; what was written before the end, by us.
+                written = max(relay.usage.output_tokens, _written(call))
+                call.usage, call.usage_source = replace(relay.usage, output_tokens=written), "estimated"
         if call.usage is not None and not _is_sound(call.usage):
             # Counted as it stands, one lie would spend or give back what everybody's limits hold.
             call.incidents.append("usage_nonsense")
@@ -128,9 +134,22 @@ class Settlement:
             told[COST] = call.cost
         if call.code:
             told[names.ERROR_TYPE] = call.code
+        named = call.headers.get("traceparent")
         call.trace_id = self._spans.record(
-            f"{operation} {route}", told, start_ns=call.at_ns, end_ns=call.at_ns + took, error=call.code
+            f"{operation} {route}",
+            told,
+            start_ns=call.at_ns,
+            end_ns=call.at_ns + took,
+            error=call.code,
+            parent=remote_parent(named) if named else None,
         )
+
+
+def _used(call: Call, reservation: Reservation) -> int:
+    """Return the tokens that limits count; what was set aside where nobody knows what was used."""
+    if call.usage is not None:
+        return call.usage.total_tokens
+    return 0 if call.deployment is None else reservation.tokens
 
 
 def _is_sound(usage: Usage) -> bool:
@@ -149,8 +168,11 @@ def _estimate(call: Call) -> Usage | None:
     if call.endpoint.operation not in ("chat", "embeddings"):
         return None
     text, _ = input_size(call.raw)
-    written = max(call.deltas, -(-call.output_bytes // BYTES_PER_TOKEN))
-    return Usage(input_tokens=-(-text // BYTES_PER_TOKEN), output_tokens=written)
+    return Usage(input_tokens=-(-text // BYTES_PER_TOKEN), output_tokens=_written(call))
+
+
+def _written(call: Call) -> int:
+    return max(call.deltas, -(-call.output_bytes // BYTES_PER_TOKEN))
 
 
 def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:
@@ -178,6 +200,7 @@ def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:
         usage=call.usage,
         usage_source=call.usage_source,
         cost=call.cost,
+        charged=call.reservation.cost if call.cost is None and call.reservation is not None else None,
         price=call.price,
         attempts=tuple(call.attempts),
         config=call.snapshot.version,

@@ -1,4 +1,4 @@
-"""Copies of calls to another deployment: nobody sees their answers, and they never delay or fail the call itself.
+"""Copies of calls: nobody sees their answers, and they never delay or fail the call itself.
 
 A copy is paid for by nobody's budget: its ledger row says ``shadow``, belongs to the organisation and bears the use
 case ``shadow``, so that what the trial costs can be seen.
@@ -7,18 +7,23 @@ case ``shadow``, so that what the trial costs can be seen.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
-from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Attempts, code_of
+from pilothouse.gateway.plane.asking.attempts import Attempts, Opened, code_of
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.routing.router import Router
-from pilothouse.gateway.routing.types import Deployment, Route, RoutingRequest, Step
+from pilothouse.gateway.routing.types import Deployment, Itinerary, Route, RoutingRequest, Step
 from pilothouse.gateway.types import Failure, Tenant
 from pilothouse.gateway.upstream.types import Transport, UpstreamFault
 
 USE_CASE = "shadow"
+
+Seen = Callable[[str, bytes], Awaitable[None]]
+"""Takes the content type and the body of a whole answer."""
 
 
 class Shadows:
@@ -37,14 +42,36 @@ class Shadows:
         self._running: set[asyncio.Task[None]] = set()
 
     def offer(self, call: Call, routing: RoutingRequest) -> None:
-        """Copy a call, if its route wants that now."""
+        """Copy a call to the shadow of its route, if the route wants that now."""
         route = call.route
         deployment = self._router.shadow(route, routing) if route is not None else None
         if route is None or deployment is None:
             return
-        task = asyncio.ensure_future(self._run(_twin(call), route, deployment))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+
+        async def copy() -> None:
+            try:
+                await self._run(_twin(call), route, OneStep(route, deployment))
+            finally:
+                self._router.shadow_ended(route)
+
+        self._begin(copy())
+
+    def verify(self, call: Call, routing: RoutingRequest, seen: Seen) -> None:
+        """Ask for a fresh answer to a call that a cache has answered, and hand it to ``seen``."""
+        route = call.route
+        if route is None:
+            return
+        itinerary = self._router.start(route, routing, call.snapshot.routes)
+
+        async def check() -> None:
+            try:
+                answer = await self._run(_twin(call), route, itinerary)
+                if answer is not None:
+                    await seen(*answer)
+            finally:
+                itinerary.close()
+
+        self._begin(check())
 
     async def aclose(self) -> None:
         """End the copies that run."""
@@ -52,28 +79,33 @@ class Shadows:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _run(self, twin: Call, route: Route, deployment: Deployment) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _run(self, twin: Call, route: Route, itinerary: Itinerary) -> tuple[str, bytes] | None:
+        """Ask, settle, and return content type and body of a whole answer; None where there was none."""
         relay: Relay | None = None
         try:
             async with asyncio.timeout(route.settings.timeouts.total):
-                opened = await Attempts(twin, OneStep(route, deployment), self._transport).open()
+                opened = await Attempts(twin, itinerary, self._transport).open()
                 relay = opened.relay
                 try:
-                    while relay is not None and (piece := await opened.answer.read()) is not None:
-                        relay.feed(piece)
-                    if relay is not None:
-                        relay.finish()
+                    body = opened.body if relay is None else await _read(opened, relay)
                 finally:
                     await opened.answer.aclose()
+                    itinerary.ended(opened.step)
+                return opened.content_type, body or b""
         except Refusal as refusal:
             twin.status, twin.code, twin.http_status = "failed", refusal.code, refusal.status
-        except (AttemptFailed, UpstreamFault) as fault:
+        except UpstreamFault as fault:
             twin.status, twin.code = "cut", code_of(fault.failure)
         except (TimeoutError, ValueError):
             twin.status, twin.code = "cut", "upstream_timeout"
         finally:
-            self._router.shadow_ended(route)
             await self._settlement.end(twin, relay)
+        return None
 
 
 class OneStep:
@@ -81,9 +113,14 @@ class OneStep:
 
     experiment = ""
     arm = ""
+    reason = ""
+    retry_after = None
 
     def __init__(self, route: Route, deployment: Deployment) -> None:
         self._step: Step | None = Step(route=route, deployment=deployment)
+
+    def close(self) -> None:
+        """Hold nothing."""
 
     def next(self) -> Step | None:
         """Return the one step, once."""
@@ -102,6 +139,16 @@ class OneStep:
 
     def failed(self, step: Step, failure: Failure, *, retry_after: float | None = None, retryable: bool = True) -> None:
         """Take no note."""
+
+
+async def _read(opened: Opened, relay: Relay) -> bytes:
+    pieces = [opened.first]
+    while (piece := await opened.answer.read()) is not None:
+        pieces.append(relay.feed(piece))
+    pieces.append(relay.finish())
+    if not relay.is_finished:
+        raise UpstreamFault("cut", "the upstream ended inside its answer")
+    return b"".join(pieces)
 
 
 def _twin(call: Call) -> Call:

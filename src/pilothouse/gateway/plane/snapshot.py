@@ -7,26 +7,12 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pilothouse.access.keys.ring import KeyRing
-from pilothouse.gateway.cache.exact import ExactCache
-from pilothouse.gateway.cache.semantic import SemanticCache
+from pilothouse.gateway.cache.shelf import RouteCaches
+from pilothouse.gateway.capture.writer import CaptureWriter
 from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.types import Limiter
 from pilothouse.gateway.routing.types import Route
 from pilothouse.gateway.settings import GatewaySettings
-
-
-class RouteCaches(Struct, frozen=True, kw_only=True):
-    """The caches of one route.
-
-    Attributes:
-        exact: For the same request; None for none.
-        semantic: For requests that mean the same; None for none.
-        most_bytes: Of the longest answer that is kept.
-    """
-
-    exact: ExactCache | None = None
-    semantic: SemanticCache | None = None
-    most_bytes: int = 1 << 20
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -41,6 +27,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         limiter: None where nothing is limited.
         guards: By route name; a route without guards is not in it.
         caches: By route name; a route without a cache is not in it.
+        capture: Records payloads; None for never.
     """
 
     version: str
@@ -51,3 +38,4 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     limiter: Limiter | None
     guards: Mapping[str, GuardPipeline]
     caches: Mapping[str, RouteCaches]
+    capture: CaptureWriter | None = None

@@ -92,10 +92,26 @@ class Itinerary(Protocol):
     Attributes:
         experiment: Name of the experiment in traffic; empty for none.
         arm: The call's arm; empty for none.
+        reason: Why ``next`` returned None: ``unserved`` where no deployment fits the call at all.
+        retry_after: Seconds after which another call makes sense, where that is known.
     """
 
     experiment: str
     arm: str
+
+    @property
+    def reason(self) -> str:
+        """Why ``next`` returned None."""
+        ...
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which another call makes sense."""
+        ...
+
+    def close(self) -> None:
+        """Give back what a dropped call still holds."""
+        ...
 
     def next(self) -> Step | None:
         """Begin the next attempt, or None when there is nothing left to try."""

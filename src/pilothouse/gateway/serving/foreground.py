@@ -9,6 +9,7 @@ from pilothouse.core.errors import ConfigError
 from pilothouse.core.services import Services
 from pilothouse.gateway.assembly import Gateway
 from pilothouse.gateway.config.service import ConfigService
+from pilothouse.gateway.config.telling import replaced
 from pilothouse.gateway.limits.rules import needs_sharing
 from pilothouse.gateway.serving.run import listening, serve
 from pilothouse.gateway.serving.workers import Workers
@@ -35,7 +36,7 @@ def run(services: Services, settings: GatewaySettings, *, door: str) -> int:
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if settings.workers == 1:
             wrap = plugins.load("servers", door)(services, host) if door else None
-            return serve(services, listener, lambda gateway: _announce(gateway, address), wrap)
+            return serve(services, listener, lambda gateway: _announce(gateway, address), wrap, drain=settings.drain)
         active = services.get(ConfigService).start().settings
         if needs_sharing(active.limits) and not active.redis:
             raise ConfigError(
@@ -51,6 +52,7 @@ def run(services: Services, settings: GatewaySettings, *, door: str) -> int:
             settings.workers,
             environment,
             door=door,
+            drain=settings.drain,
             announce=lambda: click.echo(f"the gateway listens on {address}/v1 with {settings.workers} workers"),
         )
         return workers.run()
@@ -64,9 +66,5 @@ def _announce(gateway: Gateway, address: str) -> None:
         click.echo("no key is needed on this machine; make one: pilothouse gateway key create NAME")
     for name, reason in gateway.table.skipped.items():
         click.echo(f"left out: {name}: {reason}", err=True)
-    if gateway.config.replaced:
-        click.echo(
-            f"pilothouse.yaml is new; {len(gateway.config.replaced)} changes made while serving are gone:", err=True
-        )
-        for change in gateway.config.replaced[:10]:
-            click.echo(f"  {change.path}: {change.before!r} is {change.after!r} again", err=True)
+    for line in replaced(gateway.config):
+        click.echo(line, err=True)

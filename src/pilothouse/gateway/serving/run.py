@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from msgspec.structs import replace
+
 from pilothouse.core.errors import UserError
 from pilothouse.core.extras import require
 from pilothouse.core.services import Services
@@ -45,6 +47,8 @@ def serve(
     announce: Callable[[Gateway], None],
     wrap: Wrap | None = None,
     exposition: Callable[[Gateway], bytes] | None = None,
+    *,
+    drain: float | None = None,
 ) -> int:
     """Serve in this process until a signal ends it.
 
@@ -54,6 +58,7 @@ def serve(
         announce: Called when calls are taken.
         wrap: Puts further pages round the gateway.
         exposition: Returns all figures; those of this process by default.
+        drain: Seconds that calls in flight are given at the end; as configured by default.
 
     Returns:
         Calls that were cut at the end.
@@ -63,7 +68,7 @@ def serve(
     """
     loops: Any = require("uvloop", extra="gateway", purpose="the gateway")
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
-        return runner.run(_serve(services, listener, announce, wrap, exposition))
+        return runner.run(_serve(services, listener, announce, wrap, exposition, drain))
 
 
 async def _serve(
@@ -72,6 +77,7 @@ async def _serve(
     announce: Callable[[Gateway], None],
     wrap: Wrap | None,
     exposition: Callable[[Gateway], bytes] | None,
+    drain: float | None,
 ) -> int:
     gateway = Gateway(services, listener.getsockname()[0])
     plane = gateway.plane
@@ -79,12 +85,16 @@ async def _serve(
         gateway, lambda: exposition(gateway) if exposition else gateway.metrics.exposition()
     )
 
+    def leave() -> None:
+        gateway.is_leaving = True
+
     def begin_drain() -> None:
         plane.is_draining = True
 
     server = GatewayServer(
         app if wrap is None else wrap(app),
-        gateway.settings,
+        gateway.settings if drain is None else replace(gateway.settings, drain=drain),
+        leave=leave,
         begin_drain=begin_drain,
         in_flight=lambda: plane.in_flight,
         announce=lambda: announce(gateway),

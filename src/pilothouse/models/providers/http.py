@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Final, cast
 
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, ConnectError, PyreqwestError
 from pyreqwest.request import StreamRequest
@@ -24,6 +25,7 @@ _RETRYABLE: Final = frozenset({408, 409, 425, 429})
 _NOT_RETRYABLE_5XX: Final = frozenset({501, 505})
 _REQUEST_IDS: Final = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id", "cf-ray")
 _READ: Final = 1 << 16
+_traceparent: Final = TraceContextTextMapPropagator()
 _FIXES: Final = {
     400: "see what the provider says about the request",
     401: "check the key of the connection: pilothouse connection show NAME",
@@ -42,13 +44,23 @@ class HttpTransport:
         timeouts: How long to wait.
         secrets: What must never show in a message.
         clock: For `Retry-After` dates.
+        names_span: Whether the server is told of which span the call is part (`traceparent`).
     """
 
-    def __init__(self, *, where: str, timeouts: Timeouts, secrets: Iterable[Secret], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        where: str,
+        timeouts: Timeouts,
+        secrets: Iterable[Secret],
+        clock: Clock,
+        names_span: bool = False,
+    ) -> None:
         self._where = where
         self._timeouts = timeouts
         self._secrets = tuple(secrets)
         self._clock = clock
+        self._names_span = names_span
         self._client: Client | None = None
 
     async def post(self, url: str, headers: Mapping[str, Secret | str], body: bytes) -> bytes:
@@ -119,6 +131,11 @@ class HttpTransport:
                 if isinstance(value, Secret):
                     request = request.header(name, value.reveal(), is_sensitive=True)
                 else:
+                    request = request.header(name, value)
+            if self._names_span:
+                span: dict[str, str] = {}
+                _traceparent.inject(span)
+                for name, value in span.items():
                     request = request.header(name, value)
             # The default read buffer holds a whole stream back.
             return request.streamed_read_buffer_limit(0).build_streamed()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import mmap
 import os
 import secrets
 import shutil
@@ -36,6 +37,8 @@ more CPU.
 """
 
 _LONGEST_SOCKET_PATH: Final = 100
+_LONGEST_HEAD: Final = 64 << 20
+_TEMPLATE: Final = b"tokenizer.chat_template"
 
 
 class EngineOptions(Struct, frozen=True, kw_only=True):
@@ -71,6 +74,10 @@ def default_threads() -> int:
 class Engine:
     """One loaded model. Calls run on its threads, as many at once as it has slots; the others wait in line.
 
+    Attributes:
+        threads: Where calls run.
+        knows_tools: Whether the model's template has a place for tools; llama.cpp leaves them out where it has none.
+
     Raises:
         UserError: when `xllamacpp` is not installed, or the file cannot be loaded.
     """
@@ -78,6 +85,7 @@ class Engine:
     def __init__(self, options: EngineOptions) -> None:
         self.threads = ThreadPoolExecutor(options.parallel, thread_name_prefix="local-model")
         self._server: Any = _load(options)
+        self.knows_tools = b"tools" in template_of(options.path)
         self._stopping = threading.Event()
 
     def run(self, operation: Operation, payload: bytes, sink: Sink) -> None:
@@ -196,3 +204,15 @@ def _load(options: EngineOptions) -> Any:
         ) from error
     finally:
         shutil.rmtree(private, ignore_errors=True)
+
+
+def template_of(path: Path) -> bytes:
+    """Return a model's own template of conversations; empty for none."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(_TEMPLATE, 0, _LONGEST_HEAD)
+        if at < 0:
+            return b""
+        # A key is followed by the kind of its value (4 bytes), and a text by its length.
+        begin = at + len(_TEMPLATE) + 4
+        length = int.from_bytes(data[begin : begin + 8], "little")
+        return data[begin + 8 : begin + 8 + min(length, _LONGEST_HEAD)]

@@ -21,6 +21,7 @@ from pilothouse.models.client import ProviderContext, StreamCollector
 from pilothouse.models.local_models import DEFAULT, model_file
 from pilothouse.models.providers import wire
 from pilothouse.models.providers.encoder import OFFLINE, Encoder
+from pilothouse.models.providers.forced_calls import forced_call
 from pilothouse.models.providers.llama import SHARED, Engine, EngineOptions, Operation, default_threads
 from pilothouse.models.types import (
     ChatChunk,
@@ -69,17 +70,30 @@ class LocalClient:
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Continue a conversation."""
-        return await self._collect("chat", request.model, {**wire.chat_body(request), **request.extra})
+        return await _collected(self._answer_to(request))
 
     async def complete(self, request: CompletionRequest) -> ChatResponse:
         """Continue a text."""
-        return await self._collect("complete", request.model, {**wire.completion_body(request), **request.extra})
+        body = {**wire.completion_body(request), **request.extra}
+        return await _collected(self._chunks("complete", request.model, body))
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Continue a conversation, piece by piece."""
-        chunks = self._chunks("chat", request.model, {**wire.chat_body(request), **request.extra})
+        chunks = self._answer_to(request)
         try:
             async for chunk in chunks:
+                yield chunk
+        finally:
+            await chunks.aclose()
+
+    async def _answer_to(self, request: ChatRequest) -> AsyncGenerator[ChatChunk]:
+        forced = forced_call(request)
+        if forced is not None and (await self._engine(request.model or self._default)).knows_tools:
+            forced = None
+        asked = request if forced is None else forced.request
+        chunks = self._chunks("chat", asked.model, {**wire.chat_body(asked), **asked.extra})
+        try:
+            async for chunk in chunks if forced is None else forced.read(chunks):
                 yield chunk
         finally:
             await chunks.aclose()
@@ -130,13 +144,6 @@ class LocalClient:
                 cache = user_cache(Environment.load(self._context.root))
                 self._encoder = Encoder.offline(cache, download=False)
             return self._encoder
-
-    async def _collect(self, operation: Operation, model: str, body: dict[str, Any]) -> ChatResponse:
-        # Always streamed: only between two pieces can a call be given up.
-        collector = StreamCollector()
-        async for chunk in self._chunks(operation, model, body):
-            collector.add(chunk)
-        return collector.response()
 
     async def _chunks(self, operation: Operation, model: str, body: dict[str, Any]) -> AsyncGenerator[ChatChunk]:
         name = model or self._default
@@ -206,6 +213,14 @@ class LocalClient:
 def build(connection: Connection, context: ProviderContext) -> LocalClient:
     """Return the client of a connection."""
     return LocalClient(connection, context)
+
+
+async def _collected(chunks: AsyncIterator[ChatChunk]) -> ChatResponse:
+    # Always streamed: only between two pieces can a call be given up.
+    collector = StreamCollector()
+    async for chunk in chunks:
+        collector.add(chunk)
+    return collector.response()
 
 
 async def _events(engine: Engine, operation: Operation, payload: bytes) -> AsyncGenerator[bytes]:

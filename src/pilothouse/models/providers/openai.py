@@ -62,7 +62,9 @@ def build(connection: Connection, context: ProviderContext) -> DialectClient:
         headers=headers,
         adapt=adapt if provider == "openai" else dict,
     )
-    return DialectClient(endpoint, transport(connection, context), connection.name)
+    # A server of one's own, such as a gateway, records its side in the same trace; a vendor need not know of it.
+    own = transport(connection, context, names_span=provider == COMPATIBLE)
+    return DialectClient(endpoint, own, connection.name)
 
 
 def provider_of(base: str) -> str:
@@ -101,13 +103,14 @@ def build_serverless(connection: Connection, context: ProviderContext) -> Dialec
     return DialectClient(endpoint, transport(connection, context), connection.name)
 
 
-def transport(connection: Connection, context: ProviderContext) -> HttpTransport:
+def transport(connection: Connection, context: ProviderContext, *, names_span: bool = False) -> HttpTransport:
     """Return the HTTP client of a connection."""
     return HttpTransport(
         where=f"connection '{connection.name}'",
         timeouts=context.settings.timeouts,
         secrets=connection.secrets.values(),
         clock=context.clock,
+        names_span=names_span,
     )
 
 

@@ -11,6 +11,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from pilothouse.tracing.stores.schema import CANONICAL
+from pilothouse.tracing.stores.tokens import Place, spent
 from pilothouse.tracing.types import Cursor, Span, TraceFilter, TracePage, TraceSummary, nanoseconds
 
 if TYPE_CHECKING:
@@ -51,8 +52,15 @@ ORDER BY start_ns DESC, trace_id DESC
 
 _SUMS: Final = """
 SELECT trace_id, count(*), count(*) FILTER (status = 'error'),
-       COALESCE(sum(input_tokens), 0)::BIGINT, COALESCE(sum(output_tokens), 0)::BIGINT
+       COALESCE(sum(input_tokens), 0)::BIGINT, COALESCE(sum(output_tokens), 0)::BIGINT,
+       count(*) FILTER (kind = 'server' AND parent_id IS NOT NULL AND COALESCE(input_tokens, output_tokens) IS NOT NULL)
 FROM all_spans WHERE trace_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY trace_id
+"""
+
+# Of traces with a call that both of its ends may tell.
+_PLACES: Final = """
+SELECT trace_id, span_id, parent_id, kind = 'server', input_tokens, output_tokens
+FROM all_spans WHERE trace_id IN (SELECT unnest(?::VARCHAR[]))
 """
 
 _Head = tuple[str, str, int]
@@ -124,8 +132,17 @@ def _summaries(connection: DuckDBPyConnection, page: list[_Head], headless: set[
         Template(_HEADS).substitute(span=COLUMNS_OF_A_SPAN), [page[-1][2], page[0][2], keys]
     ).fetchall()
     sums = connection.execute(_SUMS, [[head[0] for head in page]]).fetchall()
-    figures: dict[str, tuple[int, int, int, int]] = {row[0]: row[1:] for row in sums}
+    figures: dict[str, tuple[int, int, int, int]] = {row[0]: row[1:5] for row in sums}
+    for trace_id, tokens in _told_twice(connection, [row[0] for row in sums if row[5]]).items():
+        figures[trace_id] = (*figures[trace_id][:2], *tokens)
     return tuple(_summary(head, head.trace_id not in headless, figures[head.trace_id]) for head in map(to_span, rows))
+
+
+def _told_twice(connection: DuckDBPyConnection, traces: list[str]) -> dict[str, tuple[int, int]]:
+    places: dict[str, list[Place]] = {trace_id: [] for trace_id in traces}
+    for row in connection.execute(_PLACES, [traces]).fetchall() if traces else ():
+        places[row[0]].append(Place(*row[1:]))
+    return {trace_id: spent(found) for trace_id, found in places.items()}
 
 
 def _summary(head: Span, complete: bool, figures: tuple[int, int, int, int]) -> TraceSummary:

@@ -10,13 +10,15 @@ import msgspec
 from pilothouse.core.errors import NotFound, UserError
 from pilothouse.tracing.normaliser import content
 from pilothouse.tracing.stores.listing import COLUMNS_OF_A_SPAN, DURATION, filter_sql, to_span
+from pilothouse.tracing.stores.tokens import Place, spent
 from pilothouse.tracing.types import ModelUsage, SpanPayload, Trace, TraceFilter, TreeSpan
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _OUTLINE: Final = """
-SELECT span_id, parent_id, start_ns, greatest(end_ns, start_ns), status = 'error', input_tokens, output_tokens
+SELECT span_id, parent_id, start_ns, greatest(end_ns, start_ns), status = 'error',
+       kind = 'server', input_tokens, output_tokens
 FROM all_spans WHERE trace_id = ? ORDER BY start_ns, span_id
 """
 
@@ -91,6 +93,7 @@ def read_trace(connection: DuckDBPyConnection, trace_id: str, limit: int, offset
     rows = connection.execute(Template(_PAGE).substitute(span=COLUMNS_OF_A_SPAN), [trace_id, *bounds, shown]).fetchall()
     spans = {span.span_id: span for span in map(to_span, rows)}
     start = min(starts.values(), default=0)
+    input_tokens, output_tokens = spent([Place(row[0], row[1], *row[5:]) for row in outline])
     return Trace(
         trace_id=trace_id,
         spans=tuple(
@@ -102,8 +105,8 @@ def read_trace(connection: DuckDBPyConnection, trace_id: str, limit: int, offset
         errors=sum(row[4] for row in outline),
         start_ns=start,
         duration=(max((row[3] for row in outline), default=0) - start) / 1e9,
-        input_tokens=sum(row[5] or 0 for row in outline),
-        output_tokens=sum(row[6] or 0 for row in outline),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
     )
 
 

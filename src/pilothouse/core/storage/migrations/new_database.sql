@@ -1,4 +1,4 @@
--- schema 0007
+-- schema 0008
 CREATE TABLE registry_versions (
     kind VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
@@ -134,7 +134,7 @@ CREATE TABLE gateway_feedback (
     arm VARCHAR NOT NULL,
     value FLOAT NOT NULL,
     success INTEGER NOT NULL,
-    recorded_at DATETIME NOT NULL,
+    recorded_at DATETIME NOT NULL, comment VARCHAR DEFAULT '' NOT NULL,
     CONSTRAINT pk_gateway_feedback PRIMARY KEY (experiment, edition, metric, call_id)
 );
 

@@ -24,6 +24,9 @@ from pilothouse.models.types import (
 
 FORM: Final = "Anthropic"
 
+_FOREIGN: Final = "gemini-"
+"""How signatures of thoughts begin that Google made: this vendor refuses them."""
+
 
 def cache_of(block: dict[str, Any]) -> str | None:
     """Return how long a block shall be kept in the cache."""
@@ -220,6 +223,6 @@ def encode_thoughts(message: Message) -> list[dict[str, Any]]:
     for thought in message.thoughts:
         if thought.hidden and not thought.id:
             blocks.append({"type": "redacted_thinking", "data": thought.hidden})
-        elif thought.signature:
+        elif thought.signature and not thought.signature.startswith(_FOREIGN):
             blocks.append({"type": "thinking", "thinking": thought.text, "signature": thought.signature})
     return blocks

@@ -315,7 +315,8 @@ end
 local epoch = redis.call('HMGET', KEYS[1], 'nonce', 'until')
 if epoch[1] ~= EPOCH then return cmsgpack.pack({ -1, 1, 0 }) end
 local left = tonumber(epoch[2]) - now
-if left > 0 and (verb == 'reserve' or verb == 'open' or verb == 'extend') then
+-- A settlement adds to what was told: were it added before all have told, the greatest value told would not hold it.
+if left > 0 and (verb == 'reserve' or verb == 'open' or verb == 'extend' or verb == 'settle') then
   return cmsgpack.pack({ -1, 2, math.ceil(left / 1000) })
 end
 return cmsgpack.pack(verbs[verb](unpack(ARGV, 4)))

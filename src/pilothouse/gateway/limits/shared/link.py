@@ -6,15 +6,11 @@ import asyncio
 from typing import Any, Final, cast
 
 import msgspec
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from pilothouse.core.extras import require
 from pilothouse.gateway.limits.shared.script import script
 
 Argument = str | bytes | int
-_FAULTS: Final = (RedisError, OSError, TimeoutError)
 _ANSWER: Final = msgspec.msgpack.Decoder(list[int])
 _BATCH: Final = 128
 _Request = tuple[tuple[Argument, ...], asyncio.Future[Any]]
@@ -40,10 +36,14 @@ class Link:
     """
 
     def __init__(self, url: str, *, name: str, timeout: float) -> None:
-        retry: Any = Retry(NoBackoff(), 0)
-        pool: Any = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
-            url, socket_connect_timeout=timeout, retry=retry, protocol=2
+        # Loaded where it is used: a gateway of one process needs none of it.
+        client, retrying, backoff, self._errors = (
+            require(f"redis.{part}", extra="gateway", purpose="limits shared between processes")
+            for part in ("asyncio", "asyncio.retry", "backoff", "exceptions")
         )
+        self._faults = (self._errors.RedisError, OSError, TimeoutError)
+        retry = retrying.Retry(backoff.NoBackoff(), 0)
+        pool = client.ConnectionPool.from_url(url, socket_connect_timeout=timeout, retry=retry, protocol=2)
         self._connection: Any = pool.make_connection()
         self._timeout = timeout
         self._waiting: list[_Request] = []
@@ -127,7 +127,7 @@ class Link:
                 try:
                     async with asyncio.timeout(self._timeout):
                         await self._exchange(batch)
-                except _FAULTS as error:
+                except self._faults as error:
                     await self._connection.disconnect(nowait=True)
                     _fail(batch, type(error).__name__)
         finally:
@@ -142,9 +142,9 @@ class Link:
         for _, answer in batch:
             try:
                 reply: Any = await connection.read_response()
-            except NoScriptError:
+            except self._errors.NoScriptError:
                 _end(answer, Unknown())
-            except ResponseError as error:
+            except self._errors.ResponseError as error:
                 _end(answer, Unavailable(str(error)))
             else:
                 if not answer.done():

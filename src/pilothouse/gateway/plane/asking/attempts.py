@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from pilothouse.core.errors import PilothouseError
@@ -127,15 +128,22 @@ class Attempts:
         self._last = failed
 
     def _given_up(self) -> Refusal:
-        last = self._last
+        last, way = self._last, self._itinerary
+        if last is None and way.reason == "unserved":
+            # Another try would fare no better, so it must not look like a passing state.
+            endpoint, route = self._call.endpoint, self._call.route
+            name = route.name if route is not None else self._call.facts.model
+            asked = endpoint.resource or f"{endpoint.operation} ({endpoint.wire})"
+            return Refusal("not_supported", f"no deployment of '{name}' serves {asked} like this")
         if last is None:
-            return Refusal("no_deployment", "no deployment can take this call now; try again later", retry_after=1.0)
+            again = way.retry_after or 1.0
+            return Refusal("no_deployment", "no deployment can take this call now; try again later", retry_after=again)
         if last.failure in _CLIENTS_OWN and 400 <= last.status < 500:
             return Refusal("upstream_rejected", last.message, status=last.status, retry_after=last.retry_after)
         if last.failure == "request":
             return Refusal("invalid_request", last.message)
         if last.failure == "rate_limit":
-            return Refusal("overloaded", last.message, retry_after=last.retry_after)
+            return Refusal("overloaded", last.message, retry_after=last.retry_after or way.retry_after)
         code = code_of(last.failure)
         return Refusal(code, last.message, status=STATUSES[code], retry_after=last.retry_after)
 
@@ -188,8 +196,8 @@ class Attempts:
             self._itinerary.failed(step, failure, retry_after=failed.retry_after, retryable=failed.retryable)
             raise
         except BaseException:
-            # Whoever gave up, what was asked may be billed.
-            failure, call.deployment = "cancelled", step.deployment
+            # Whoever gave up, what was asked may be billed; unless another one has answered meanwhile.
+            failure, call.deployment = "cancelled", call.deployment or step.deployment
             self._itinerary.failed(step, failure, retryable=False)
             raise
         else:
@@ -212,7 +220,8 @@ class Attempts:
     async def _ask(self, step: Step) -> Opened:
         """Send the request and wait until the answer has begun: wholly for a plain one, a first event for a stream."""
         call, provider, timeouts = self._call, step.deployment.provider, step.route.settings.timeouts
-        wire = provider.wire(call.endpoint.wire)
+        wanted, own = call.endpoint.wire, step.deployment.settings.wires
+        wire = wanted if own is not None and wanted in own else provider.wire(wanted)
         if wire is None:
             raise AttemptFailed("request", f"{step.deployment.id} does not serve {call.endpoint.wire}", retryable=False)
         model = step.deployment.model or call.model
@@ -222,7 +231,9 @@ class Attempts:
             async with asyncio.timeout(timeouts.first_token):
                 await provider.prepare()
                 outgoing = provider.outgoing(wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers)
-                answer = await self._transport.open(outgoing, connect=timeouts.connect)
+                answer = await self._transport.open(
+                    outgoing, connect=timeouts.connect, whole=not call.facts.stream and call.body is not None
+                )
                 try:
                     return await self._begun(step, wire, answer)
                 except BaseException:
@@ -269,7 +280,7 @@ class Attempts:
             raise AttemptFailed(failure, words, status=answer.status, retryable=refused.retryable) from error
         if whole.usage is not None:
             call.usage, call.usage_source = whole.usage, "provider"
-        call.output_bytes = whole.written
+        call.output_bytes = whole.text_bytes
         call.response_model = whole.model
         kind = content_type if wire == call.endpoint.wire else "application/json"
         return Opened(step=step, wire=wire, answer=answer, content_type=kind, body=whole.body)
@@ -279,18 +290,18 @@ class Attempts:
         opened = Opened(step=step, wire=wire, answer=answer, content_type=content_type, relay=relay)
         if not isinstance(relay, RawRelay):
             opened.content_type = "text/event-stream; charset=utf-8"
-        while not opened.first:
+        while not (opened.first and (relay.has_begun or relay.is_finished)):
             piece = await answer.read()
             if piece is None:
                 raise AttemptFailed("cut", "the upstream ended its answer before it began", status=answer.status)
             try:
-                opened.first = relay.feed(piece)
+                opened.first += relay.feed(piece)
             except ValueError as error:
                 raise AttemptFailed(
                     "malformed", f"the upstream sent no stream: {error}", status=answer.status
                 ) from error
-            if opened.first.startswith((b'data: {"error"', b"event: error", b'data: {"type":"error"')):
-                raise _stream_error(step, answer, opened.first)
+            if relay.error and not relay.has_begun:
+                raise told_error(step, relay.error, answer.status)
         return opened
 
     def _relay(self, wire: Wire) -> Relay:
@@ -340,13 +351,8 @@ async def _refused(step: Step, answer: Answer) -> AttemptFailed:
     )
 
 
-def _stream_error(step: Step, answer: Answer, event: bytes) -> AttemptFailed:
-    body = event.partition(b"data: ")[2].partition(b"\n")[0]
-    refused = step.deployment.provider.refused(500, answer.headers, body)
-    return AttemptFailed(
-        refused.failure,
-        refused.message,
-        status=answer.status,
-        retry_after=refused.retry_after,
-        retryable=refused.retryable,
-    )
+def told_error(step: Step, words: str, status: int = 0) -> AttemptFailed:
+    """Return the failure of an attempt whose upstream reported an error inside its stream."""
+    body = msgspec.json.encode({"error": {"message": words}})
+    refused = step.deployment.provider.refused(500, {}, body)
+    return AttemptFailed(refused.failure, refused.message, status=status, retryable=refused.retryable)

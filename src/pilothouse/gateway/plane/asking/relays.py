@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
+from pilothouse.gateway.dialects.frames import StreamError
 from pilothouse.gateway.dialects.interface import Codec, StreamMeter
 from pilothouse.models.types import ChatChunk, Usage
+
+_OPENING: Final = 3
+"""Events before the first piece of an answer: who speaks, that a block begins, a sign of life."""
 
 
 class Relay(Protocol):
@@ -39,6 +43,16 @@ class Relay(Protocol):
     @property
     def deltas(self) -> int:
         """Pieces of answer text so far, more or less."""
+        ...
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether more than the opening of the answer has come: from here on nobody else can take the call over."""
+        ...
+
+    @property
+    def error(self) -> str:
+        """The words of an error that the upstream reported inside the stream; empty for none."""
         ...
 
     def feed(self, data: bytes) -> bytes:
@@ -104,6 +118,16 @@ class PassingRelay:
         """Pieces of answer text so far: all events but the first, which names the speaker."""
         return max(self._events - 1, 0) if self._meter.text_bytes else 0
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is text, a tool call, or more events than any form opens an answer with."""
+        return self._meter.text_bytes > 0 or self._meter.in_tool_call or self._events > _OPENING
+
+    @property
+    def error(self) -> str:
+        """The words of an error inside the stream."""
+        return self._meter.error
+
     def finish(self) -> bytes:
         """Return nothing: the upstream wrote its own end."""
         return b""
@@ -134,6 +158,8 @@ class TranslatingRelay:
         self.deltas = 0
         self.text: list[str] | None = [] if keep_text else None
         self.has_tool_calls = False
+        self.has_begun = False
+        self.error = ""
         self._is_closed = False
         self._before = Usage()
 
@@ -143,7 +169,11 @@ class TranslatingRelay:
         Raises:
             ValueError: for what is no stream of the form.
         """
-        return b"".join(self._take(chunk) for chunk in self._reader.feed(data))
+        try:
+            return b"".join([self._take(chunk) for chunk in self._reader.feed(data)])
+        except StreamError as error:
+            self.error = str(error)
+            return b"".join([self._take(chunk) for chunk in error.before])
 
     def finish(self) -> bytes:
         """Return the closing events."""
@@ -166,7 +196,8 @@ class TranslatingRelay:
     def continue_with(self, source: Codec) -> None:
         """Go on with the stream of another upstream, whose form may be another."""
         self._reader = source.reader()
-        self.is_finished = False
+        self.is_finished = self.has_begun = False
+        self.error = ""
 
     def _take(self, chunk: ChatChunk) -> bytes:
         if chunk.usage is not None:
@@ -183,6 +214,8 @@ class TranslatingRelay:
         if chunk.finish_reason:
             self.in_tool_call = False
             self.is_finished = True
+        if chunk.text or chunk.tool_calls or chunk.finish_reason or chunk.reasoning or chunk.refusal:
+            self.has_begun = True
         return self._writer.feed(chunk)
 
 
@@ -195,6 +228,8 @@ class RawRelay:
     in_tool_call = False
     text_bytes = 0
     deltas = 0
+    has_begun = True
+    error = ""
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pilothouse.gateway.dialects import embeddings
 from pilothouse.gateway.dialects.codecs import codec, has_codec
@@ -25,13 +25,13 @@ class Whole(Struct, frozen=True, kw_only=True):
         body: In the client's form.
         usage: None where the upstream said nothing.
         model: As the upstream names it; empty where it does not.
-        written: Bytes that were written, where the upstream did not count; 0 where it did.
+        text_bytes: Of the answer's text, tools' arguments included, where the usage is not known; 0 otherwise.
     """
 
     body: bytes
     usage: Usage | None = None
     model: str = ""
-    written: int = 0
+    text_bytes: int = 0
 
 
 def outgoing_body(call: Call, wire: Wire, model: str) -> bytes:
@@ -48,6 +48,9 @@ def outgoing_body(call: Call, wire: Wire, model: str) -> bytes:
     if wire in embeddings.CODECS:
         return embeddings.CODECS[wire].encode(embeddings.read_request(call.raw), model)
     request = codec(wanted).decode_request(call.raw)
+    if call.max_output is not None:
+        # What was set aside is the most that may be written, in whichever form it is asked for.
+        request = structs.replace(request, max_tokens=call.max_output)
     return codec(wire).encode_request(request, model=model, stream=call.facts.stream)
 
 
@@ -58,14 +61,15 @@ def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]
         ValueError: for what is no answer of its form.
     """
     wanted = call.endpoint.wire
+    if not body.isascii() and wire not in _BINARY:
+        body.decode()  # a client's parser would choke on it later, without a word of whose fault it is
     if has_codec(wire):
         usage, model = codec(wire).usage(body)
-        written = 0
-        if wire != wanted or usage is None:
-            response = codec(wire).decode_response(body)
-            written = _written(response) if usage is None else 0
-            body = body if wire == wanted else codec(wanted).encode_response(response)
-        return Whole(body=body, usage=usage, model=model, written=written)
+        answer = codec(wire).decode_response(body) if wire != wanted or usage is None else None
+        if wire != wanted and answer is not None:
+            body = codec(wanted).encode_response(answer)
+        written = text_bytes(answer) if usage is None and answer is not None else 0
+        return Whole(body=body, usage=usage, model=model, text_bytes=written)
     if wire in embeddings.CODECS:
         asked = embeddings.read_request(call.raw)
         response = embeddings.CODECS[wire].decode(body, asked, headers)
@@ -77,10 +81,12 @@ def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]
     return Whole(body=body, usage=reader(call, body, headers) if reader is not None else Usage())
 
 
-def _written(response: ChatResponse) -> int:
-    answers = response.choices or (response.message,)
-    said = [(answer.content, *(call.arguments for call in answer.tool_calls or ())) for answer in answers]
-    return len(msgspec.json.encode(said))
+def text_bytes(answer: ChatResponse) -> int:
+    """Return the length of what was written in all choices of an answer."""
+    return sum(
+        len(message.text.encode()) + sum(len(called.arguments.encode()) for called in message.tool_calls)
+        for message in answer.choices or (answer.message,)
+    )
 
 
 class _Details(Struct):
@@ -106,6 +112,8 @@ class _Transcript(Struct):
     usage: _Counts | None = None
     duration: float | None = None
 
+
+_BINARY: Final = frozenset({"openai.speech", "openai.raw"})
 
 _lists: Final = msgspec.json.Decoder(_List)
 _transcripts: Final = msgspec.json.Decoder(_Transcript)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import isfinite
-from typing import Self
+from typing import Final, Self
 
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import DataError, NotFound, nearest_hint
@@ -17,7 +17,10 @@ from pilothouse.gateway.routing.hashing import fraction
 from pilothouse.gateway.routing.splits import edition
 from pilothouse.gateway.settings import TrafficExperiment
 
-_LONGEST = 200
+LONGEST_COMMENT: Final = 2000
+"""Characters."""
+
+_LONGEST: Final = 200
 
 
 class FeedbackService:
@@ -37,40 +40,56 @@ class FeedbackService:
         return cls(FeedbackStore(services.get(Database)), services.clock)
 
     def record(
-        self, experiment: TrafficExperiment, arm: str, metric: str, value: float | bool, call_id: str
+        self,
+        experiment: TrafficExperiment | None,
+        arm: str,
+        metric: str,
+        value: float | bool,
+        call_id: str,
+        comment: str = "",
     ) -> Recorded:
         """Keep what a call was worth; again with the same value changes nothing, with another takes its place.
 
         Args:
-            experiment: As configured.
+            experiment: As configured; None for a call that took part in none: then it moves nothing.
             arm: The call's arm, as its ledger row says.
             metric: The name of the score.
             value: True, False, or a number from 0 to 1.
             call_id: The call.
+            comment: What is said beside it, at most 2,000 characters; empty keeps what was said before.
 
         Raises:
             NotFound: for an arm the experiment has not.
-            DataError: for a value that is not from 0 to 1, or an empty or endless name.
+            DataError: for a value that is not from 0 to 1, an empty or endless name, or an endless comment.
             Conflict: when the call is known to belong to another arm.
         """
-        if arm not in experiment.arms:
+        if experiment is not None and arm not in experiment.arms:
             raise NotFound(
                 f"the experiment '{experiment.name}' has no arm '{arm}'", expected=nearest_hint(arm, experiment.arms)
             )
         number = float(value)
         if not isfinite(number) or not 0 <= number <= 1:
             raise DataError(f"{number} is not a feedback", expected="true, false, or a number from 0 to 1")
-        for name in (metric, call_id):
-            if not name or len(name) > _LONGEST or not name.isprintable():
-                raise DataError(f"{name[:80]!r} cannot be a name", expected=f"1 to {_LONGEST} printable letters")
+        for text in (metric, call_id):
+            if not text or len(text) > _LONGEST or not text.isprintable():
+                raise DataError(f"{text[:80]!r} cannot be a name", expected=f"1 to {_LONGEST} printable letters")
+        if len(comment) > LONGEST_COMMENT:
+            raise DataError(f"the comment has {len(comment):,} characters", expected=f"at most {LONGEST_COMMENT:,}")
+        if "\0" in comment:
+            raise DataError("the comment holds a byte that no text has", expected="text without U+0000")
+        name = experiment.name if experiment is not None else ""
         key = {
-            "experiment": experiment.name,
-            "edition": edition(experiment),
+            "experiment": name,
+            "edition": edition(experiment) if experiment is not None else "",
             "metric": metric,
             "call_id": call_id,
         }
-        success = int(fraction(f"feedback {experiment.name}\0{metric}", call_id) < number)
-        return self._store.put(key, arm, number, success, self._clock.now())
+        success = int(fraction(f"feedback {name}\0{metric}", call_id) < number)
+        return self._store.put(key, arm if experiment is not None else "", number, success, self._clock.now(), comment)
+
+    def comments(self, call_id: str) -> list[tuple[str, float, str]]:
+        """Return metric, value and comment of every feedback on a call, by metric."""
+        return self._store.comments(call_id)
 
     def state(self, experiment: TrafficExperiment, metric: str) -> State:
         """Return what each arm of this edition of an experiment got."""

@@ -17,4 +17,5 @@ gateway_feedback = sa.Table(
     sa.Column("value", sa.Float, nullable=False),
     sa.Column("success", sa.Integer, nullable=False),
     sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("comment", sa.String, nullable=False, server_default=""),
 )

@@ -1,0 +1,1 @@
+"""Logged calls, made again under another configuration or through another route."""
