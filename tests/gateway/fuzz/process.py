@@ -13,11 +13,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from pilothouse.core.environment import Environment
+
 from ..mock.upstream import MockUpstream
 from ..plane.wire import ask, request
 from ..threaded import in_thread
 
-PROGRAM = ["env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable, "-c", "from pilothouse.cli.main import main; main()"]
+PROGRAM = [sys.executable, "-c", "from pilothouse.cli.main import main; main()"]
 LIMITS = [{"name": "money", "dollars": 10**6, "per": "total"}, {"name": "tokens", "tokens": 10**12}]
 CONNECTIONS = {"openai": "open_ai", "anthropic": "anthropic"}
 SECRET = "sk-the-upstreams-own-key"
@@ -58,12 +60,16 @@ def serving(folder: Path, *words: str) -> Iterator[Process]:
     with in_thread(MockUpstream) as mock:
         _write_project(folder, mock.url)
         log = folder / "log.txt"
+        environment = {
+            name: value for name, value in Environment.load(folder).items() if name != "PYTHONDONTWRITEBYTECODE"
+        }
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 [*PROGRAM, *words],
                 cwd=folder,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                env=environment,
                 start_new_session=True,
             )
         try:
