@@ -3,7 +3,8 @@
     nice python -m benchmarks.gateway.soak --minutes 30 --to soak.json
 
 Plain calls at a steady rate (good ones, cached ones, guarded ones, some whose upstream fails, some whose client goes
-away) beside streams that are always in flight. Memory is the PSS of the gateway's process, sampled every ten seconds.
+away) beside streams that are always in flight. Memory is sampled every ten seconds: all of it (PSS), and what is the
+gateway's process's own (anonymous), from which the slope is taken: what processes share moves with the others'.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Sample(NamedTuple):
     """What was seen at one moment."""
 
     at: float
-    megabytes: float
+    pss: float
+    own: float
     cpu: float
 
 
@@ -93,7 +95,7 @@ class Asker(Connection):
 def slope(samples: list[Sample]) -> Slope:
     """Fit a line by least squares; neighbours resemble each other, so the interval is widened by their correlation."""
     times = [sample.at / 60 for sample in samples]
-    sizes = [sample.megabytes for sample in samples]
+    sizes = [sample.own for sample in samples]
     number = len(samples)
     middle, mean = sum(times) / number, sum(sizes) / number
     spread = sum((at - middle) ** 2 for at in times)
@@ -166,6 +168,12 @@ def told(folder: Path, *arguments: str) -> Any:
     """Ask the command line, and read its JSON."""
     said = subprocess.run([*PROGRAM, *arguments, "--json"], cwd=folder, check=True, capture_output=True)
     return json.loads(said.stdout)
+
+
+def own(process: int) -> float:
+    """Return the megabytes of a process that are nobody else's."""
+    text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    return round(next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Anonymous:")) / 1024, 2)
 
 
 def holdings(process: int) -> dict[str, int]:
@@ -301,7 +309,9 @@ async def watch(process: subprocess.Popen[bytes], url: str, begun: float, into: 
     """Sample memory, and ask what an operator's tools ask."""
     root = url.removesuffix("/v1")
     while process.poll() is None:
-        into.append(Sample(time.monotonic() - begun, megabytes(process.pid), cpu_seconds(process.pid)))
+        into.append(
+            Sample(time.monotonic() - begun, megabytes(process.pid), own(process.pid), cpu_seconds(process.pid))
+        )
         sums.not_ready += not await asyncio.to_thread(_ready, root)
         sums.scrapes += 1
         await asyncio.sleep(EVERY)
@@ -351,10 +361,11 @@ async def soak(folder: Path, arguments: argparse.Namespace, mock: MockProcess) -
         "readiness": {"asked": sums.scrapes, "not_ready": sums.not_ready},
         "memory_mb": {
             "idle": idle,
-            "after_1_minute": next((one.megabytes for one in samples if one.at >= 60), None),
-            "late_mean": round(sum(one.megabytes for one in late) / len(late), 1) if late else None,
-            "highest": max(one.megabytes for one in samples),
+            "late_mean": round(sum(one.pss for one in late) / len(late), 1) if late else None,
+            "highest": max(one.pss for one in samples),
             "rested": rested,
+            "own_after_1_minute": next((one.own for one in samples if one.at >= 60), None),
+            "own_late_mean": round(sum(one.own for one in late) / len(late), 1) if late else None,
         },
         "slope_mb_each_minute": slope(late)._asdict() if len(late) > 5 else None,
         "over_minutes": [arguments.settle, arguments.minutes],

@@ -6,14 +6,21 @@ A fence says what becomes of its block:
   where ``...`` stands for anything.
 - ``python``: runs in the page's project; the blocks of one page share their names.
 - ``LANGUAGE file=PATH``: is written to that file of the page's project.
+  A line that ends in ``&`` is left running until the page is over.
 - ``text``, ``mermaid`` and ``sh``: are shown, not run; of ``sh`` only `make` targets may be named, and they must exist.
+
+The gateway's port, 4000, is a free one.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,8 +92,12 @@ def missing_line(expected: list[str], output: str) -> str | None:
     return None
 
 
-def run_console(body: str, project: Path, env: dict[str, str]) -> None:
+def run_console(body: str, project: Path, env: dict[str, str], left: list[subprocess.Popen[bytes]]) -> None:
     for command in commands(body):
+        if command.text.endswith("&"):
+            started = ["bash", "-c", command.text.removesuffix("&")]
+            left.append(subprocess.Popen(started, cwd=project, env=env, start_new_session=True))
+            continue
         done = subprocess.run(
             ["bash", "-c", command.text], cwd=project, env=env, capture_output=True, text=True, timeout=120, check=False
         )
@@ -109,24 +120,42 @@ def check_make_targets(body: str) -> None:
 def test_every_block_of_the_page_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     env = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", "COLUMNS": "100"}
+    env["PILOTHOUSE_GATEWAY__PORT"] = free_port()
+    left: list[subprocess.Popen[bytes]] = []
     (tmp_path / "home").mkdir()
     shared: dict[str, object] = {"__name__": "__main__"}
     try:
-        run_blocks(page, tmp_path, env, shared)
+        run_blocks(page, tmp_path, env, shared, left)
     finally:
+        for process in left:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         # What a page offers for the rest of its process must not reach the tests after it.
         if sys.modules.pop("pilothouse.promptflow", None) is not None:
             FINDER.release()
 
 
-def run_blocks(page: Path, tmp_path: Path, env: dict[str, str], shared: dict[str, object]) -> None:
-    for block in blocks(page):
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
+
+
+def run_blocks(
+    page: Path,
+    tmp_path: Path,
+    env: dict[str, str],
+    shared: dict[str, object],
+    left: list[subprocess.Popen[bytes]],
+) -> None:
+    for found in blocks(page):
+        block = found._replace(body=found.body.replace(":4000", f":{env['PILOTHOUSE_GATEWAY__PORT']}"))
         if block.file is not None:
             target = tmp_path / block.file
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.body)
         elif block.language == "console":
-            run_console(block.body, tmp_path, env)
+            run_console(block.body, tmp_path, env, left)
         elif block.language == "python":
             exec(compile("\n" * block.line + block.body, str(page), "exec"), shared)
         elif block.language == "sh":

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from typing import Final
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.access.keys.service import KeyService
@@ -39,11 +40,13 @@ from pilothouse.gateway.routing.feedback.service import FeedbackService
 from pilothouse.gateway.routing.feedback.tuner import BanditTuner
 from pilothouse.gateway.routing.health import HealthBoard
 from pilothouse.gateway.routing.router import Router
-from pilothouse.gateway.settings import GatewaySettings, TrafficExperiment
+from pilothouse.gateway.settings import CaptureSettings, GatewaySettings, TrafficExperiment
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.service import ModelService
 from pilothouse.safety.detection import redact
 from pilothouse.tracing.service import TracingService
+
+_FIGURES_SECONDS: Final = 1.0
 
 
 class Ready:
@@ -68,6 +71,7 @@ class Gateway:
         metrics: What is counted.
         ledger: Where rows go.
         faults: What is wrong now, by what it concerns; readiness shows it.
+        is_leaving: Whether the end was asked for; until it begins calls are taken, though readiness says no.
     """
 
     def __init__(self, services: Services, host: str) -> None:
@@ -82,7 +86,9 @@ class Gateway:
         self.router = Router(HealthBoard(), price=common_price(self.rates, time.time_ns))
         self._keeper = LedgerKeeper(services.state / FOLDER)
         self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
+        self._watch_limits()
         self.faults: dict[str, str] = {}
+        self.is_leaving = False
         self._ready = self._prepare(self._config.start())
         self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
         self._key_uses = KeyUses(
@@ -94,7 +100,7 @@ class Gateway:
         self._transport = open_ways(self._models)
         settlement = Settlement(self.rates, self.ledger, services.get(TracingService).tracer, self.metrics)
         self._shadows = Shadows(self.router, self._transport, settlement)
-        self._capture = self._capturing(self._ready.config.settings)
+        self._captures: dict[CaptureSettings, CaptureWriter] = {}
         parts = Parts(
             router=self.router,
             transport=self._transport,
@@ -103,7 +109,6 @@ class Gateway:
             ledger=self.ledger,
             metrics=self.metrics,
             shadows=self._shadows,
-            capture=self._capture,
             used_keys=self._key_uses.seen,
         )
         self._ring = self._key_watcher.ring
@@ -113,6 +118,7 @@ class Gateway:
         self._shelf.routes = self._ready.caches
         self.plane = Plane(parts, self._snapshot())
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._figures: asyncio.Task[None] | None = None
 
     @property
     def settings(self) -> GatewaySettings:
@@ -131,8 +137,8 @@ class Gateway:
 
     @property
     def is_taking(self) -> bool:
-        """Whether calls are taken: rows can be written, limits can be kept, and the end has not begun."""
-        return not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
+        """Whether calls are taken: rows can be written, limits can be kept, and nobody has asked for the end."""
+        return not self.is_leaving and not self.plane.is_draining and self.ledger.healthy and self._limiting.is_ready
 
     async def open(self) -> None:
         """Begin to follow changes; return when calls can be taken."""
@@ -143,6 +149,7 @@ class Gateway:
         self._key_uses.start()
         self._config_watcher.start()
         self._tuner.start()
+        self._figures = asyncio.ensure_future(self._refresh())
         await self._limiting.join()
 
     def reload(self) -> None:
@@ -158,14 +165,16 @@ class Gateway:
         self._key_watcher.close()
         await asyncio.to_thread(self._key_uses.close)
         self._tuner.close()
+        if self._figures is not None:
+            self._figures.cancel()
         await self._shadows.aclose()
         await self._limiting.aclose()
         await self._shelf.aclose()
         await self._transport.aclose()
         await self._models.aclose()
         self.ledger.close()
-        if self._capture is not None:
-            self._capture.close()
+        for writer in self._captures.values():
+            writer.close()
 
     def _warm(self, table: RouteTable) -> None:
         """Look prices up beside the event loop, before the first call of each model does it there."""
@@ -185,6 +194,18 @@ class Gateway:
         self._config_watcher.look()
         before = self._services.settings.section(GatewaySettings)
         sys.stderr.write("".join(f"{line}\n" for line in taken_in(config, before, file)))
+
+    async def _refresh(self) -> None:
+        while True:
+            self.metrics.refresh()
+            await asyncio.sleep(_FIGURES_SECONDS)
+
+    def _watch_limits(self) -> None:
+        watch, limiting = self.metrics.watch, self._limiting
+        watch("reservations", "Calls that have something set aside under limits", lambda: limiting.open_calls)
+        watch("settlements_waiting", "Calls whose end the shared counters have not been told", lambda: limiting.waiting)
+        watch("limits_joined", "Processes whose limits can be asked", lambda: limiting.is_ready)
+        watch("limits_unchecked", "Calls that passed without their limits being asked", lambda: limiting.unchecked)
 
     def _prepare(self, config: ActiveConfig) -> Ready:
         """Compile a configuration wholly; runs beside the event loop.
@@ -211,10 +232,14 @@ class Gateway:
             semantic = SemanticCache(name, route, dict(settings.guards), embed)
         return RouteCaches(exact=exact, semantic=semantic)
 
-    def _capturing(self, settings: GatewaySettings) -> CaptureWriter | None:
-        if settings.capture.mode == "off":
+    def _capturing(self, settings: CaptureSettings) -> CaptureWriter | None:
+        if settings.mode == "off":
             return None
-        return CaptureWriter(self._services.state / "capture", settings.capture, lambda text: redact(text)[0])
+        if settings not in self._captures:
+            folder = self._services.state / "capture"
+            self._captures[settings] = CaptureWriter(folder, settings, lambda text: redact(text)[0])
+        # One that is out of force stays: calls that began with it end with it.
+        return self._captures[settings]
 
     def _experiments(self) -> list[TrafficExperiment]:
         routes = self._ready.config.settings.routes.values()
@@ -234,6 +259,7 @@ class Gateway:
             limiter=self._limiter,
             guards=ready.guards,
             caches=ready.caches,
+            capture=self._capturing(settings.capture),
         )
 
     def _is_open(self, settings: GatewaySettings, ring: KeyRing) -> bool:

@@ -17,12 +17,14 @@ from pilothouse.gateway.limits.rules import Rule
 from pilothouse.gateway.limits.shared.limiter import SharedLimiter
 from pilothouse.gateway.limits.shared.link import Link
 from pilothouse.gateway.limits.shared.state import SharedState
-from pilothouse.gateway.settings import GatewaySettings
+from pilothouse.gateway.settings import GatewaySettings, LimitRule
 from pilothouse.models.rates.moments import moment_ns
 
 AnyLimiter = MemoryLimiter | SharedLimiter
 
 _LINK_SECONDS = 2.0
+_PATIENCE = 8.0
+"""Seconds to wait for the other workers before listening."""
 
 
 class History:
@@ -51,24 +53,50 @@ class Limiting:
         self._redis = redis
         self._history = History(services)
         self._memory = LimiterState()
+        self._prepared: tuple[LimitRule, ...] = ()
         self._shared: SharedState | None = None
+        self._limiter: AnyLimiter | None = None
+        self._unchecked = 0
         self._starting: set[asyncio.Task[bool]] = set()
         self.warnings = 0
 
     def prepare(self, settings: GatewaySettings) -> None:
         """Read from the ledger what was used of new limits before; runs beside the event loop."""
-        if self._redis or not settings.limits:
-            return
+        if self._redis or settings.limits == self._prepared:
+            return  # what holds counts on by itself: the ledger is not asked for every change of a weight
         balances = opening_balances(
             settings.limits, self._history, moment_ns(self._services.clock.now()), self._key_names()
         )
         known = self._memory.meters
         self._memory.open({key: spent for key, spent in balances.items() if key[0] not in known})
+        self._prepared = settings.limits
 
     def limiter(self, settings: GatewaySettings) -> AnyLimiter | None:
         """Return the limiter of a configuration, inside the event loop; None where nothing is limited."""
         if not settings.limits:
             return None
+        if isinstance(self._limiter, SharedLimiter):
+            self._unchecked += self._limiter.unchecked
+        self._limiter = self._made(settings)
+        return self._limiter
+
+    @property
+    def open_calls(self) -> int:
+        """Calls of this process that have something set aside."""
+        return self._memory.open_calls if self._shared is None else len(self._shared.held)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have ended and whose end the shared counters have not been told."""
+        return 0 if self._shared is None else len(self._shared.pending)
+
+    @property
+    def unchecked(self) -> int:
+        """Calls that passed because the counters could not be reached and all their rules only watch."""
+        now = self._limiter.unchecked if isinstance(self._limiter, SharedLimiter) else 0
+        return self._unchecked + now
+
+    def _made(self, settings: GatewaySettings) -> AnyLimiter:
         if not self._redis:
             return MemoryLimiter(settings.limits, self._memory, unpriced=settings.unpriced, on_warning=self._warn)
         limiter = SharedLimiter(
@@ -79,19 +107,24 @@ class Limiting:
             unpriced=settings.unpriced,
             on_warning=self._warn,
         )
-        task = asyncio.ensure_future(limiter.start())
+        task = asyncio.ensure_future(limiter.start(_PATIENCE))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
         return limiter
 
     @property
     def is_ready(self) -> bool:
-        """Whether calls can be reserved: within the process always, through Redis once this worker has joined."""
-        return self._shared is None or self._shared.joined
+        """Whether calls can be reserved: within the process always, through Redis once all workers have joined."""
+        return self._shared is None or self._shared.ready
 
     async def join(self) -> None:
-        """Wait until this worker counts with the others, or until that has taken too long: then calls are refused."""
-        await asyncio.gather(*self._starting)
+        """Wait until this worker counts with the others; not for a server that is away: then calls are refused."""
+        if self._shared is None or not self._starting:
+            return
+        away = asyncio.ensure_future(self._shared.away.wait())
+        started = asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.wait([started, away], return_when=asyncio.FIRST_COMPLETED)
+        away.cancel()
 
     async def aclose(self) -> None:
         """Tell what is still to be told."""

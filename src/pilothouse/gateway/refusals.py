@@ -49,6 +49,7 @@ class Refusal(Exception):
         message: For the client: what, what was expected, how to mend it; never a secret.
         retry_after: Seconds after which another try makes sense.
         param: The field of the request that is wrong.
+        rule: Name of the limit that refuses; empty for another reason.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Refusal(Exception):
         status: int | None = None,
         retry_after: float | None = None,
         param: str | None = None,
+        rule: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -66,3 +68,4 @@ class Refusal(Exception):
         self.message = message
         self.retry_after = retry_after
         self.param = param
+        self.rule = rule

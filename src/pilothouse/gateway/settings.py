@@ -338,7 +338,9 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
         access: ``keys`` wants a virtual key of every caller; ``open`` wants none, on the loopback alone; ``auto`` is
             open on the loopback until the first key is made.
         redis: ``redis://...`` where limits, budgets and caches are shared; empty for within the process.
-        drain: Seconds that calls in flight are given when the gateway ends.
+        notice: Seconds that calls are still taken after the signal to end, while readiness says no already: time for
+            a load balancer to notice.
+        drain: Seconds that calls in flight are given when the gateway ends, after that.
         max_body: Bytes of the longest request.
         head_timeout: Seconds for the head of a request to arrive, and for each further piece of its body.
         connections: Most client connections in one process.
@@ -354,6 +356,7 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
     workers: _Count = 1
     access: Literal["auto", "keys", "open"] = "auto"
     redis: str = ""
+    notice: _Wait = 0.0
     drain: _Wait = 600.0
     max_body: _Count = 33_554_432
     head_timeout: _Seconds = 15.0

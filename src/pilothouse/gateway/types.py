@@ -139,6 +139,8 @@ class LedgerEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
         usage: What was used; None where it is not known.
         usage_source: Whether the provider counted, or we did.
         cost: Nano-dollars; None where usage or price is not known, never 0 for want of a price.
+        charged: Where the cost is not known, the nano-dollars that budgets took for it: what had been set aside; None
+            where the cost is known, or no limit held.
         price: Which price: ``source@date``; None where none is known.
         attempts: The routing trace.
         config: Version of the configuration that decided.
@@ -171,6 +173,7 @@ class LedgerEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
     usage_source: Literal["provider", "estimated", "none"] = "none"
     cost: int | None = None
+    charged: int | None = None
     price: str | None = None
     attempts: tuple[Attempt, ...] = ()
     config: str = ""

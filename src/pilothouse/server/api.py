@@ -171,7 +171,12 @@ async def _body(request: Request, kind: Any) -> Any:
         found += part
         if len(found) > MOST_BYTES:
             raise Problem(413, "body_too_large", f"the body is longer than {MOST_BYTES} bytes")
-    return msgspec.json.decode(bytes(found) or b"{}", type=kind)
+    try:
+        return msgspec.json.decode(bytes(found) or b"{}", type=kind)
+    except RecursionError:
+        raise Problem(400, "invalid_request", "the body is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise Problem(400, "invalid_request", f"the body is not UTF-8: byte {error.start}") from None
 
 
 def _seen(header: str | None) -> int | None:

@@ -46,7 +46,7 @@ async def hammer(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
             site = Site(
                 folder, mock.url, rules(given.acme, given.user), redis=server.url if server else "", patience=3.0
             )
-            urls = [site.start(workers=given.workers, before=QUICK) for _ in range(given.gateways)]
+            urls = site.start_all(given.gateways, workers=given.workers, before=QUICK)
             crowd = Crowd(urls, site.secrets, given.at_once)
             begun = time.monotonic()
             running = asyncio.ensure_future(

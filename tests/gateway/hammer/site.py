@@ -96,16 +96,28 @@ class Site:
 
     def start(self, *, workers: int = 1, before: str = "") -> str:
         """Start a gateway; return its address."""
+        return self.start_all(1, workers=workers, before=before)[0]
+
+    def start_all(self, count: int, *, workers: int = 1, before: str = "") -> list[str]:
+        """Start several gateways side by side; return their addresses."""
+        begun = [self._begin(workers, before) for _ in range(count)]
+        return [self._address(process) for process in begun]
+
+    def _begin(self, workers: int, before: str) -> subprocess.Popen[str]:
         arguments = ["gateway", "serve", "--workers", str(workers)]
-        process = subprocess.Popen(
-            [*_PYTHON, before + MAIN, *arguments],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / "stderr.txt").open("a"),
-            text=True,
-            start_new_session=True,
-        )
+        with (self.folder / "stderr.txt").open("a") as errors:
+            process = subprocess.Popen(
+                [*_PYTHON, before + MAIN, *arguments],
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
         self._gateways.append(process)
+        return process
+
+    def _address(self, process: subprocess.Popen[str]) -> str:
         assert process.stdout is not None
         said = process.stdout.readline().split()
         assert said, (self.folder / "stderr.txt").read_text()
@@ -120,7 +132,7 @@ class Site:
         for process in self._gateways:
             process.send_signal(signal.SIGTERM)
         codes = [process.wait(60) for process in self._gateways]
-        self._gateways.clear()
+        self._let_go()
         return codes
 
     def kill(self) -> None:
@@ -132,6 +144,12 @@ class Site:
                 except ProcessLookupError:
                     continue
             process.wait()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for process in self._gateways:
+            if process.stdout is not None:
+                process.stdout.close()
         self._gateways.clear()
 
     def rows(self) -> list[LedgerEntry]:

@@ -106,7 +106,14 @@ def test_arms_give_what_statistics_need(ledger: Ledger) -> None:
 def test_opening_balances_are_by_tenant_and_route(ledger: Ledger) -> None:
     other = Tenant(key="k2")
     service = ledger(
-        entry(1), entry(2), entry(3, tenant=other), entry(4, status="refused"), entry(5, at_ns=NOON_NS - DAY)
+        entry(1),
+        entry(2),
+        entry(3, tenant=other),
+        entry(4, status="refused"),
+        entry(5, at_ns=NOON_NS - DAY),
+        entry(6, tenant=other, cost=None, price=None, charged=7),
+        entry(7, tenant=other, cost=None, price=None),
+        entry(8, tenant=other, shadow=True),
     )
     first, second = service.spent(NOON_NS)
     assert (first.tenant, first.route, first.requests, first.tokens, first.cost) == (
@@ -116,7 +123,7 @@ def test_opening_balances_are_by_tenant_and_route(ledger: Ledger) -> None:
         2_020,
         2_000_000,
     )
-    assert (second.tenant, second.cost) == (other, 1_000_000)
+    assert (second.tenant, second.requests, second.cost) == (other, 3, 1_000_007), "unknown costs as set aside"
 
 
 def test_closed_days_are_sealed_and_answers_stay(folder: Path, ledger: Ledger) -> None:

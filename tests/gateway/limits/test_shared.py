@@ -272,6 +272,48 @@ def test_a_server_started_anew_learns_what_was_used_before_a_call_passes(log: bo
         server.close()
 
 
+def test_a_settlement_waits_until_all_have_told_a_new_epoch_what_they_saw(server: RedisServer) -> None:
+    rule = LimitRule(dollars=9.0, per="total")
+    may_tell = asyncio.Event()
+
+    async def until_told() -> None:
+        await may_tell.wait()
+
+    async def scene() -> None:
+        slow = SharedState(Link(server.url, name="ph", timeout=5.0), lease=60, gather=3.0, flush=until_told)
+        quick = SharedState(Link(server.url, name="ph", timeout=5.0), lease=60, gather=3.0)
+        may_tell.set()
+        it, other = SharedLimiter([rule], quick), SharedLimiter([rule], slow)
+        try:
+            assert await it.start()
+            assert await other.start()
+            open_ = await it.reserve(ask("a", cost=NANO))
+            await it.settle(await it.reserve(ask("b", cost=NANO)), tokens=0, cost=NANO)
+            await other.settle(await other.reserve(ask("c", cost=NANO)), tokens=0, cost=NANO)
+            may_tell.clear()
+            epoch = quick.epoch
+            server.kill()
+            server.start()
+
+            async def joined() -> bool:
+                return quick.epoch != epoch and quick.joined
+
+            await until(joined)
+            await it.settle(open_, tokens=0, cost=NANO)
+            assert "a" in quick.pending, "the other one has seen more than this one"
+            may_tell.set()
+
+            async def told() -> bool:
+                return await counts(it) == [("dollars", 3 * NANO, 0)]
+
+            await until(told)
+        finally:
+            await quick.aclose()
+            await slow.aclose()
+
+    asyncio.run(scene())
+
+
 def test_the_ledger_opens_a_window_even_for_a_rule_that_is_new(server: RedisServer) -> None:
     class Ledger:
         def spent(self, since_ns: int) -> list[Spend]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterable
@@ -53,10 +54,8 @@ class Wire:
 
     def send(self, data: bytes) -> None:
         """Write; a peer that has closed is met when reading."""
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def line(self) -> bytes:
         try:
@@ -70,7 +69,7 @@ class Wire:
         if len(first) < 2:
             return Reply(0, {}, b"")
         headers: dict[str, str] = {}
-        while (line := self.line().rstrip(b"\r\n")):
+        while line := self.line().rstrip(b"\r\n"):
             name, _, value = line.partition(b":")
             assert name.decode().lower() not in headers, f"{name!r} twice"
             headers[name.decode().lower()] = value.strip().decode("latin-1")
@@ -89,6 +88,18 @@ class Wire:
             return self._reader.read(1) == b""
         except ConnectionResetError:
             return True
+
+    def finish(self) -> None:
+        """Say that nothing more will be sent."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def rest(self) -> bytes:
+        """Read until the other side ends."""
+        try:
+            return self._reader.read()
+        except ConnectionResetError:
+            return b""
 
     def _chunks(self) -> Iterable[bytes]:
         while size := int(self.line() or b"0", 16):

@@ -51,17 +51,19 @@ class Said(Struct, frozen=True, kw_only=True):
 
 
 class Clients(Struct, frozen=True):
-    """The asynchronous clients of one gateway."""
+    """The asynchronous clients of one gateway, and what they ask."""
 
     openai: openai.AsyncOpenAI
     anthropic: anthropic.AsyncAnthropic
+    words: str = WORDS
+    most: int = MOST
 
 
 async def chat(clients: Clients, model: str, case: Case) -> Said:
     """Ask by chat completions."""
     asked = clients.openai.chat.completions
-    messages: list[Any] = [{"role": "user", "content": WORDS}]
-    given: Any = {"model": model, "max_completion_tokens": MOST, "temperature": 0, "messages": messages}
+    messages: list[Any] = [{"role": "user", "content": clients.words}]
+    given: Any = {"model": model, "max_completion_tokens": clients.most, "temperature": 0, "messages": messages}
     if case == "plain":
         done = await asked.create(**given)
         return Said(text=done.choices[0].message.content or "", used=[_of_chat(done)])
@@ -104,8 +106,8 @@ def _of_chat(done: Any) -> tuple[int, int]:
 async def responses(clients: Clients, model: str, case: Case) -> Said:
     """Ask by responses."""
     asked = clients.openai.responses
-    spoken: list[Any] = [{"role": "user", "content": WORDS}]
-    given: Any = {"model": model, "max_output_tokens": MOST, "temperature": 0, "input": spoken, "store": False}
+    spoken: list[Any] = [{"role": "user", "content": clients.words}]
+    given: Any = {"model": model, "max_output_tokens": clients.most, "temperature": 0, "input": spoken, "store": False}
     if case == "plain":
         done = await asked.create(**given)
         return Said(text=done.output_text, used=[_of_response(done)])
@@ -146,7 +148,7 @@ def _of_response(done: Any) -> tuple[int, int]:
 
 async def completions(clients: Clients, model: str, case: Case) -> Said:
     """Ask by completions; the form has neither tools nor schemas."""
-    given: Any = {"model": model, "prompt": WORDS, "max_tokens": MOST, "temperature": 0}
+    given: Any = {"model": model, "prompt": clients.words, "max_tokens": clients.most, "temperature": 0}
     if case == "plain":
         done = await clients.openai.completions.create(**given)
         return Said(text=done.choices[0].text, used=[_of_chat(done)])
@@ -160,8 +162,8 @@ async def completions(clients: Clients, model: str, case: Case) -> Said:
 async def messages(clients: Clients, model: str, case: Case) -> Said:
     """Ask by Anthropic's messages."""
     asked = clients.anthropic.messages
-    spoken: list[Any] = [{"role": "user", "content": WORDS}]
-    given: Any = {"model": model, "max_tokens": MOST, "messages": spoken}
+    spoken: list[Any] = [{"role": "user", "content": clients.words}]
+    given: Any = {"model": model, "max_tokens": clients.most, "messages": spoken}
     if case == "plain":
         done = await asked.create(**given)
         return Said(text=_text(done), used=[_of_message(done)])
@@ -202,7 +204,17 @@ def _text(done: Any) -> str:
 
 
 def _of_message(done: Any) -> tuple[int, int]:
-    return done.usage.input_tokens, done.usage.output_tokens
+    used = done.usage
+    kept = (used.cache_read_input_tokens or 0) + (used.cache_creation_input_tokens or 0)
+    return used.input_tokens + kept, used.output_tokens
+
+
+def named(error: openai.APIError | anthropic.APIError) -> str:
+    """Return an exception's class, and the stable code that the client finds in it."""
+    body: Any = error.body
+    inner = body.get("error", body) if isinstance(body, dict) else {}
+    code = inner.get("code") if isinstance(inner, dict) else None
+    return f"{type(error).__name__} `{code}`" if code else type(error).__name__
 
 
 ASK: dict[Client, Callable[[Clients, str, Case], Awaitable[Said]]] = {

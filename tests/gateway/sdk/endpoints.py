@@ -12,7 +12,7 @@ from typing import Any
 import anthropic
 import openai
 
-from .clients import Clients
+from .clients import Clients, named
 from .matrix import PASSES, UPSTREAMS, clients_of, gateway_of_all
 
 TEXTS = ["dry", "Grüße"]
@@ -115,6 +115,5 @@ async def _outcome(clients: Clients, name: str, upstream: str) -> str:
     try:
         await ASK[name](clients, f"{upstream}/mock-titan-embed-key={name.replace(', ', '-')}")
     except (openai.APIStatusError, anthropic.APIStatusError) as refused:
-        body: Any = refused.body
-        return f"{refused.status_code} {type(refused).__name__}: {body['error']['message'] if 'error' in body else body['message']}"
+        return named(refused)
     return PASSES

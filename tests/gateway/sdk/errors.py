@@ -25,7 +25,7 @@ from pilothouse.gateway.settings import (
 
 from ..mock.upstream import MockUpstream
 from ..running import running
-from .clients import Client, Clients
+from .clients import Client, Clients, named
 from .matrix import clients_of
 
 FAULTS: Mapping[str, str] = {
@@ -169,11 +169,3 @@ async def ask(clients: Clients, client: Client, *, most: int = 20, stream: bool 
         made = clients.anthropic.messages.create(messages=spoken, max_tokens=most, stream=stream, **given)
     answer = await made
     return [event async for event in answer] if stream else [answer]
-
-
-def named(error: openai.APIError | anthropic.APIError) -> str:
-    """Return an exception's class, and the stable code that the client finds in it."""
-    body: Any = error.body
-    inner = body.get("error", body) if isinstance(body, dict) else {}
-    code = inner.get("code") if isinstance(inner, dict) else None
-    return f"{type(error).__name__} `{code}`" if code else type(error).__name__

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import openai
 
-from . import endpoints, errors, local, matrix
+from . import endpoints, errors, matrix
 
 PAGE = Path(__file__).parents[3] / "docs" / "gateway-clients.md"
 
@@ -37,7 +38,10 @@ Completions have neither tools nor schemas.
 LOCAL = """
 ## The local model
 
-SmolLM2 in the gateway's own process, and `minilm` for vectors.
+SmolLM2 (135M) in the gateway's own process, and `minilm` for vectors: numbers and base64. Its template knows no tools, so
+llama.cpp would leave them out without a word: a call that the request insists on (`tool_choice` required, or one function
+by name) is had by binding the answer to the tool's schema; one at a time, and where the choice is left to the model it
+answers with text. Completions come in one piece when they are streamed.
 """
 
 OTHERS = """
@@ -63,35 +67,42 @@ def page(
     inside: Mapping[tuple[str, str], str],
 ) -> str:
     """Return the whole page."""
+    first, second, third = tables(conversations, others, wrong)
+    parts = [INTRODUCTION, CONVERSATIONS, first, LOCAL, local_table(inside), OTHERS, second, ERRORS, third]
+    return "\n".join(part.strip("\n") + "\n" for part in parts)
+
+
+def tables(
+    conversations: Mapping[matrix.Cell, str],
+    others: Mapping[tuple[str, str], str],
+    wrong: Mapping[errors.Place, str],
+) -> tuple[str, str, str]:
+    """Return the tables of the mocks: conversations, everything else, what goes wrong."""
     rows = [
         [client, upstream, *(_cell(conversations, client, upstream, case) for case in matrix.CASES)]
         for client in matrix.CLIENTS
         for upstream in matrix.UPSTREAMS
     ]
-    parts = [
-        INTRODUCTION,
-        CONVERSATIONS,
+    faults = dict.fromkeys(place.what for place in wrong)
+    return (
         _table(["Client", "Upstream", *matrix.CASES], rows),
-        LOCAL,
-        _table(["Client", *matrix.CASES], _local_rows(inside)),
-        OTHERS,
         _table(["", *matrix.UPSTREAMS], _rows(others, endpoints.ASK, matrix.UPSTREAMS)),
-        ERRORS,
-        _table(["What goes wrong", *errors.CLIENTS], _rows(wrong, dict.fromkeys(p.what for p in wrong), errors.CLIENTS)),
-    ]
-    return "\n".join(part.strip("\n") + "\n" for part in parts)
+        _table(["What goes wrong", *errors.CLIENTS], _rows(wrong, faults, errors.CLIENTS)),
+    )
+
+
+def local_table(found: Mapping[tuple[str, str], str]) -> str:
+    """Return the table of the local model."""
+    clients = dict.fromkeys(client for client, _ in found)
+    rows = [[client, *(found.get((client, case), "") for case in matrix.CASES)] for client in clients]
+    return _table(["Client", *matrix.CASES], rows)
 
 
 def _cell(found: Mapping[matrix.Cell, str], client: matrix.Client, upstream: str, case: matrix.Case) -> str:
     return found.get(matrix.Cell(client, upstream, case), "")
 
 
-def _local_rows(found: Mapping[tuple[str, str], str]) -> list[list[str]]:
-    clients = dict.fromkeys(client for client, _ in found)
-    return [[client, *(found.get((client, case), "") for case in matrix.CASES)] for client in clients]
-
-
-def _rows(found: Mapping[tuple[str, str], str], down: Iterable[str], across: Iterable[str]) -> list[list[str]]:
+def _rows(found: Mapping[Any, str], down: Iterable[str], across: Iterable[str]) -> list[list[str]]:
     return [[name, *(found[name, other] for other in across)] for name in down]
 
 

@@ -17,12 +17,12 @@ from pilothouse.gateway.settings import LimitRule, Period
 from pilothouse.gateway.types import NANO
 
 _SCOPES: Final = ("organisation", "team", "user", "key", "use_case", "route")
-_BAR: Final = 8
+_BAR: Final = 4
 
 
 @click.group()
 def budget() -> None:
-    """Limits on calls, tokens, money and calls at once, for whomever they match."""
+    """Limits on calls, tokens, money and concurrency."""
 
 
 @budget.command("list")
@@ -83,7 +83,7 @@ def _row(item: LimitStanding, now: datetime) -> tuple[str, ...]:
     if item.each is not None:
         whose += f", each {item.each}" + (f": {item.value}" if item.value else "")
     name = item.name if item.enforced else f"{item.name} (shadow)"
-    limit = f"{_amount(item, item.limit)}{f' a {item.per}' if item.per else ' at once'}"
+    limit = f"{_amount(item, item.limit)} a {item.per}" if item.per else f"{item.limit:,} at once"
     used = "live" if item.used is None else _amount(item, item.used)
     return name, whose, used, limit, _bar(item), shown_moment(item.ends_at)[5:], _forecast(item, now)
 
@@ -105,7 +105,7 @@ def _forecast(item: LimitStanding, now: datetime) -> str:
     if found is None:
         return ""
     if found.expected is None:
-        return "too early to say"
+        return "too early"
     cents = NANO // 100
     text = f"~{dollars(round(found.expected / cents) * cents)}"
     if found.exhausted_ns is not None:

@@ -35,7 +35,9 @@ from pilothouse.gateway.types import Wire
 def explain(
     services: Services, headers: tuple[str, ...], metadata: tuple[str, ...], as_json: bool, **given: Any
 ) -> None:
-    """Tell what would become of a call to MODEL: deployments in order and why, limits, most cost.
+    """Tell what would become of a call to MODEL.
+
+    Nobody is asked: shown are the deployments in order and why, the limits, and the most it would cost.
 
     Leaves with 1 when the key does not allow it, or nobody could serve it.
     """
@@ -77,5 +79,6 @@ def _lines(found: Explained) -> list[str]:
     for limit in found.limits:
         amount = dollars(limit.limit) if limit.resource == "dollars" else f"{limit.limit:,} {limit.resource}"
         mode = "" if limit.enforced else ", in shadow mode"
-        lines.append(f"limit {limit.name}: {amount}{f' a {limit.per}' if limit.per else ' at once'}{mode}")
+        whole = f"{amount} a {limit.per}" if limit.per else f"{limit.limit:,} at once"
+        lines.append(f"limit {limit.name}: {whole}{mode}")
     return lines

@@ -23,7 +23,7 @@ _OPERATIONS = get_args(Operation)
 
 @click.group()
 def key() -> None:
-    """Keys that callers and administrators of the gateway show."""
+    """Keys that callers and administrators show."""
 
 
 _organisation = click.option("--organisation", "--org", help="To whom it belongs; none: a key of the whole gateway.")

@@ -26,6 +26,8 @@ from pilothouse.gateway.types import NANO
 _DIMENSIONS: Final = get_args(Dimension)
 _FIELDS: Final = get_args(Field)
 _PAGE: Final = 1000
+_SHORT: Final = 12
+_WHOLE: Final = 26
 
 _since = click.option("--since", metavar="WHEN", help="Not before: 7d ago, or 2026-11-21, or a time with its zone.")
 _until = click.option("--until", metavar="WHEN", help="Before.")
@@ -35,7 +37,7 @@ _tag = click.option("--tag", multiple=True, metavar="NAME=VALUE", help="Only cal
 
 @click.group()
 def ledger() -> None:
-    """Every call and what it cost; money is exact, and unknown is not zero."""
+    """Every call and its cost: money is exact, unknown is not zero."""
 
 
 @ledger.command("list")
@@ -55,11 +57,12 @@ def list_(services: Services, limit: int, after: str | None, unknown_cost: bool,
     if as_json:
         emit_json(page)
         return
-    columns = ("call", "when (UTC)", "route", "model", "status", ">took", ">tokens", ">cost")
+    columns = ("call", "when (UTC)", "route", "status", ">took", ">tokens", ">cost")
     if page.calls:
-        console().print(table(None, columns, [_row(call) for call in page.calls]))
+        size = _telling([call.entry.id for call in page.calls])
+        console().print(table(None, columns, [_row(call, size) for call in page.calls]))
     else:
-        console().print("There are no such calls.")
+        console().print(_nothing(wanted))
     if page.after is not None:
         console().print(f"There are more: --after {page.after}", soft_wrap=True)
 
@@ -69,8 +72,8 @@ def list_(services: Services, limit: int, after: str | None, unknown_cost: bool,
 @json_option
 @click.pass_obj
 def show(services: Services, call_id: str, as_json: bool) -> None:
-    """Show one call with its routing trace."""
-    call = services.get(LedgerService).call(call_id)
+    """Show one call with its routing trace; CALL is its id, or as much of it as no other has."""
+    call = services.get(LedgerService).find(call_id.lower())
     if as_json:
         emit_json(call)
         return
@@ -108,7 +111,8 @@ def show(services: Services, call_id: str, as_json: bool) -> None:
 @click.pass_obj
 def spend(services: Services, by: tuple[Dimension, ...], as_json: bool, **given: Any) -> None:
     """Sum what calls used and cost; calls of unknown cost are counted beside it."""
-    found = services.get(LedgerService).spend(by, _wanted(services, **given))
+    wanted = _wanted(services, **given)
+    found = services.get(LedgerService).spend(by, wanted)
     if as_json:
         emit_json(found)
         return
@@ -125,7 +129,7 @@ def spend(services: Services, by: tuple[Dimension, ...], as_json: bool, **given:
         for row in found
     ]
     columns = (*by, ">calls", ">failed", ">tokens in", ">out", ">cost", ">unknown")
-    console().print(table(None, columns, rows) if rows else "There are no such calls.")
+    console().print(table(None, columns, rows) if rows else _nothing(wanted))
 
 
 @ledger.command()
@@ -270,9 +274,22 @@ def _all(services: Services, wanted: CallFilter) -> Iterator[LedgerCall]:
             return
 
 
-def _row(call: LedgerCall) -> tuple[object, ...]:
+def _nothing(wanted: CallFilter) -> str:
+    if wanted != CallFilter():
+        return "There are no such calls."
+    return "No calls yet. Serve the project's models: pilothouse gateway serve"
+
+
+def _telling(ids: list[str]) -> int:
+    """Return how many letters of each id tell these calls apart."""
+    return next((size for size in range(_SHORT, _WHOLE) if len({text[:size] for text in ids}) == len(ids)), _WHOLE)
+
+
+def _row(call: LedgerCall, size: int) -> tuple[object, ...]:
     entry = call.entry
     when = f"{datetime.fromtimestamp(entry.at_ns / NANO, UTC):%m-%d %H:%M}"
-    tokens = entry.usage.input_tokens + entry.usage.output_tokens if entry.usage else "?"
+    asked = bool(entry.deployment)
+    tokens = entry.usage.input_tokens + entry.usage.output_tokens if entry.usage else "?" if asked else "-"
+    cost = dollars(call.cost) if asked else "-"
     status = entry.code or entry.status
-    return entry.id, when, entry.route, entry.model, status, seconds(entry.duration_ns), tokens, dollars(call.cost)
+    return entry.id[:size], when, entry.route or "-", status, seconds(entry.duration_ns), tokens, cost

@@ -27,7 +27,10 @@ _note = click.option("--note", default="", help="Why; kept with the version.")
 
 @click.group()
 def route() -> None:
-    """What clients call, and what stands behind it; changes hold at once, without a restart."""
+    """What clients call, and what stands behind it.
+
+    Changes hold at once, without a restart.
+    """
 
 
 @route.command("list")

@@ -15,7 +15,9 @@ def replaced(config: ActiveConfig) -> list[str]:
     if not changes:
         return []
     lines = [f"pilothouse.yaml is new; {len(changes)} changes made while serving are gone:"]
-    lines += [f"  {change.path}: {change.before!r} is {change.after!r} again" for change in changes[:_MOST]]
+    lines += [
+        f"  {change.path}: {_value(change.before)} had become {_value(change.after)}" for change in changes[:_MOST]
+    ]
     return lines + ([f"  ... and {len(changes) - _MOST} more"] if len(changes) > _MOST else [])
 
 
@@ -37,3 +39,7 @@ def taken_in(config: ActiveConfig, before: GatewaySettings, now: GatewaySettings
     if later:
         lines.append(f"these wait for a restart: {', '.join(f'gateway.{name}' for name in later)}")
     return lines + replaced(config)
+
+
+def _value(value: object) -> str:
+    return "its default" if value is None else repr(value)

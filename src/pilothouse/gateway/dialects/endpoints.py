@@ -119,7 +119,7 @@ def _other(method: str, path: str) -> Endpoint:
         is_known = True
     if is_known:
         raise Refusal("method_not_allowed", f"{method} is not understood at {path}")
-    raise Refusal("unknown_endpoint", f"nothing is served at {path}; chat is at /v1/chat/completions")
+    raise Refusal("unknown_endpoint", f"nothing is served at {path or '/'}; chat is at /v1/chat/completions")
 
 
 def _of_deployment(method: str, model: str, path: str) -> Endpoint:

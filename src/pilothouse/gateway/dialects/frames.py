@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
+
+from pilothouse.models.types import ChatChunk
 
 MAX_EVENT: Final = 16 << 20
 """Bytes of one event; beyond that the stream is broken or hostile."""
@@ -13,7 +16,29 @@ _FIELDS: Final = (b"data", b"event", b"id", b"retry", b":")
 
 
 class StreamError(ValueError):
-    """An error that the upstream reported inside its stream, in its words."""
+    """An error that the upstream reported inside its stream, in its words.
+
+    Attributes:
+        before: What the same bytes held before it.
+    """
+
+    before: tuple[ChatChunk, ...] = ()
+
+
+def gathered(parts: Iterable[Iterable[ChatChunk]]) -> list[ChatChunk]:
+    """Return the chunks of all events.
+
+    Raises:
+        StreamError: where an event reports an error, with the chunks before it.
+    """
+    chunks: list[ChatChunk] = []
+    try:
+        for part in parts:
+            chunks.extend(part)
+    except StreamError as error:
+        error.before = tuple(chunks)
+        raise
+    return chunks
 
 
 class FrameCutter:

@@ -30,7 +30,9 @@ _TIMES: Final = {
     "hour": "strftime(make_timestamp_ns(at_ns), '%Y-%m-%dT%H')",
 }
 _PIECE: Final = 20_000
+_CANDIDATES: Final = 5
 _FAILED: Final = "status IN ('failed', 'cut')"
+_CHARGED: Final = "CASE WHEN cost IS NULL THEN CAST(json_extract(entry, '$.charged') AS BIGINT) ELSE cost END"
 _SUMS: Final = ", ".join(f'sum("{name}")' for name in USAGE)
 _decode: Final = msgspec.json.Decoder(LedgerEntry).decode
 
@@ -99,6 +101,26 @@ def call(store: LedgerStore, call_id: str) -> LedgerCall:
     return _call(rows[0])
 
 
+def find(store: LedgerStore, prefix: str) -> str:
+    """Return the id of the one call whose id begins with ``prefix``.
+
+    Raises:
+        NotFound: when there is none.
+        UserError: when there are several.
+    """
+    rows = store.rows("SELECT id FROM recorded WHERE starts_with(id, ?) ORDER BY id LIMIT ?", [prefix, _CANDIDATES])
+    if not rows:
+        raise NotFound(
+            f"the ledger has no call '{prefix}'",
+            expected="the value of the header x-pilothouse-call, or its beginning",
+            fix="pilothouse gateway ledger list",
+        )
+    if len(rows) > 1:
+        listed = ", ".join(found for (found,) in rows)
+        raise UserError(f"several calls begin with '{prefix}'", expected=f"one of {listed}", fix="type more of it")
+    return rows[0][0]
+
+
 def stream(store: LedgerStore, wanted: CallFilter) -> Iterator[list[LedgerCall]]:
     """Yield calls in the order of time, some thousands at once: a long history needs little memory."""
     where, parameters = _where(wanted)
@@ -120,10 +142,10 @@ def stream(store: LedgerStore, wanted: CallFilter) -> Iterator[list[LedgerCall]]
 
 
 def tenants(store: LedgerStore, since_ns: int) -> list[TenantSpend]:
-    """Return what each tenant used through each route since a moment; copies and repeats are charged to nobody."""
+    """Return what budgets count of each tenant and route since a moment: copies and repeats are charged to nobody."""
     rows = store.rows(
         'SELECT "key", organisation, team, "user", use_case, route, count(*), sum(input_tokens + output_tokens),'
-        " COALESCE(sum(cost), 0) FROM rated WHERE at_ns >= ? AND status <> 'refused' AND NOT shadow"
+        f" COALESCE(sum({_CHARGED}), 0) FROM rated WHERE at_ns >= ? AND status <> 'refused' AND NOT shadow"
         " GROUP BY ALL ORDER BY ALL",
         [since_ns],
     )

@@ -106,6 +106,16 @@ class LedgerService:
         with self._opened() as (store, _):
             return queries.call(store, call_id)
 
+    def find(self, prefix: str) -> LedgerCall:
+        """Return the one call whose id begins with ``prefix``: for people, who type little.
+
+        Raises:
+            NotFound: when there is none.
+            UserError: when there are several.
+        """
+        with self._opened() as (store, _):
+            return queries.call(store, queries.find(store, prefix))
+
     def arms(self, experiment: str, *, since_ns: int = 0, until_ns: int = FOREVER) -> list[ArmSpend]:
         """Return calls, errors, latency and cost of the arms of an experiment in traffic."""
         with self._opened() as (store, _):

@@ -239,7 +239,7 @@ def _connect(path: Path, memory_limit: str) -> DuckDBPyConnection:
     import duckdb
 
     try:
-        return duckdb.connect(
+        connection = duckdb.connect(
             path,
             config={
                 "memory_limit": memory_limit,
@@ -249,8 +249,11 @@ def _connect(path: Path, memory_limit: str) -> DuckDBPyConnection:
                 "autoload_known_extensions": "false",
             },
         )
+        # In a program without a file of its own it would draw a bar into what a command prints.
+        connection.execute("SET enable_progress_bar = false")
     except duckdb.Error as error:
         raise StorageError(f"cannot open the ledger's store: {error}", where=str(path)) from error
+    return connection
 
 
 class _Piece(NamedTuple):

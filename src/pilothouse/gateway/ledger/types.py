@@ -129,9 +129,9 @@ class TenantSpend(Struct, frozen=True, kw_only=True):
     Attributes:
         tenant: Who pays.
         route: The route's name.
-        requests: Calls, refused ones not counted.
+        requests: Calls, neither refused ones nor copies that nobody saw.
         tokens: Input and output.
-        cost: Nano-dollars of the calls whose cost is known.
+        cost: Nano-dollars; calls whose cost is not known count with what was set aside for them.
     """
 
     tenant: Tenant

@@ -18,9 +18,15 @@ _SWEEP: Final = 16_384
 
 
 class LimiterState:
-    """What has been counted: outlives the limiters over it, each of which is one configuration's rules."""
+    """What has been counted: outlives the limiters over it, each of which is one configuration's rules.
+
+    Attributes:
+        meters: By key, the rule as it holds for one caller, and its count.
+        open_calls: Calls that have something set aside.
+    """
 
     def __init__(self) -> None:
+        self.open_calls = 0
         self.meters: dict[str, tuple[Bound, Meter]] = {}
         self._opening: dict[tuple[str, int], int] = {}
         self._sweep_at = _SWEEP
@@ -138,6 +144,7 @@ class MemoryLimiter:
             reached = meter.used(rule, now) + meter.held
             if reached >= rule.warn_at:
                 warnings = self._warn(bound, meter, now, reached, warnings)
+        self._state.open_calls += 1
         return MemoryReservation(ask, holds, () if warnings is None else tuple(warnings))
 
     async def extend(self, reservation: Reservation, *, tokens: int, cost: int) -> bool:
@@ -164,6 +171,8 @@ class MemoryLimiter:
         if not held.open:
             return
         held.open = False
+        if held.holds:
+            self._state.open_calls -= 1
         now = self._now()
         spent = held.cost if cost is None else cost
         for bound, meter in held.holds:

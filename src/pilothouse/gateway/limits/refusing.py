@@ -46,7 +46,7 @@ def refusal(lacks: list[Lack]) -> Refusal:
     )
     if rule.resource != "concurrency":
         facts += f", this call may need {told(rule.resource, lack.amount)}"
-    return Refusal(_CODES[rule.resource], f"{facts}. {_mend(lack)}", retry_after=lack.wait)
+    return Refusal(_CODES[rule.resource], f"{facts}. {_mend(lack)}", retry_after=lack.wait, rule=rule.name)
 
 
 def check_price(plan: Plan, route: str) -> None:

@@ -93,11 +93,12 @@ def _bound_output(call: Call, route: Route) -> int:
     """Return the most tokens that the answer may have; 0 for what writes no tokens."""
     if call.endpoint.operation not in _GENERATES:
         return 0
-    if call.facts.max_output_tokens is not None:
-        return call.facts.max_output_tokens * call.facts.n
-    if route.settings.max_output_tokens is not None:
-        call.max_output = route.settings.max_output_tokens
-        return call.max_output * call.facts.n
+    named, most = call.facts.max_output_tokens, route.settings.max_output_tokens
+    if most is not None and (named is None or named > most):
+        call.max_output = most
+        return most * call.facts.n
+    if named is not None:
+        return named * call.facts.n
     if not call.facts.stream:
         raise Refusal(
             "invalid_request",

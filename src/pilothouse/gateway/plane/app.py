@@ -106,6 +106,8 @@ class Plane:
         except Refusal as refusal:
             call.status = "cut" if client.started else "failed" if call.attempts else "refused"
             await client.refuse(refusal)
+            if refusal.rule:
+                self._parts.metrics.limited(refusal.rule)
             if call.endpoint.resource == "models":
                 self._parts.metrics.incident(refusal.code)
         except ClientGone:
@@ -141,7 +143,7 @@ class Plane:
             self._parts.used_keys.add(call.key.id)
 
     def _capture(self, call: Call, serving: Serving | None) -> None:
-        recorder = self._parts.capture
+        recorder = call.snapshot.capture
         if recorder is None or serving is None:
             return
         recorder.record(

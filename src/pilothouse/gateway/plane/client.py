@@ -11,6 +11,7 @@ from pilothouse.gateway.refusals import Refusal
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_HARMLESS: Final = bytes(byte if 32 <= byte != 127 else 63 for byte in range(256))
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -73,15 +74,20 @@ class Client:
     def _headers(self, content_type: str) -> list[tuple[bytes, bytes]]:
         call = self._call
         found = [
-            (b"content-type", content_type.encode("latin-1", "replace")),
+            (b"content-type", _told(content_type)),
             (b"x-pilothouse-call", call.id.encode()),
             (b"x-pilothouse-overhead-us", b"%d" % (call.overhead_ns // 1000)),
             (b"x-pilothouse-config", call.snapshot.version.encode()),
         ]
         if call.deployment is not None:
-            found.append((b"x-pilothouse-deployment", call.deployment.id.encode("latin-1", "replace")))
+            found.append((b"x-pilothouse-deployment", _told(call.deployment.id)))
         if call.arm:
-            found.append((b"x-pilothouse-arm", f"{call.experiment}:{call.arm}".encode("latin-1", "replace")))
+            found.append((b"x-pilothouse-arm", _told(f"{call.experiment}:{call.arm}")))
         if call.cache:
             found.append((b"x-pilothouse-cache", call.cache.encode()))
         return found
+
+
+def _told(text: str) -> bytes:
+    """Return a text as the value of a header, which no letter in it can end."""
+    return text.encode("latin-1", "replace").translate(_HARMLESS)

@@ -24,6 +24,7 @@ ROUTE_HEADER: Final = "x-pilothouse-route"
 """Names the route of a request whose body names no model, such as a file."""
 
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
+_OWN_SITES: Final = frozenset({"none", "same-origin"})
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 _PLAIN: Final = frozenset({"", "identity"})
 _LONGEST_LENGTH: Final = 19
@@ -200,7 +201,8 @@ def _refuse_strangers(headers: Mapping[str, str]) -> None:
     host = headers.get("host", "")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     origin = headers.get("origin", "")
-    if name.lower() not in _HERE or (origin and origin.partition("://")[2] != host):
+    is_foreign = headers.get("sec-fetch-site", "none") not in _OWN_SITES
+    if is_foreign or name.lower() not in _HERE or (origin and origin.partition("://")[2] != host):
         raise Refusal(
             "operation_not_allowed",
             "a gateway without keys answers this machine alone; make a key: pilothouse gateway key create NAME",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from pilothouse.core.extras import require
 from pilothouse.gateway.plane.call import Call
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_RULES: Final = 256
+"""Rules that have a figure of their own; configurations come and go, what Prometheus was told stays."""
+
 _OVERHEAD: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 
 
@@ -50,10 +54,10 @@ class Metrics:
         self._overheads = self._histogram("overhead_seconds", "Time spent in the gateway itself", _OVERHEAD)
         self._routes: dict[str, _Route] = {}
         self._known: dict[tuple[Any, ...], Any] = {}
-        gauge = prometheus.Gauge(
-            "pilothouse_gateway_in_flight", "Calls under way", registry=self.registry, multiprocess_mode="livesum"
-        )
-        gauge.set_function(lambda: self.in_flight)
+        self._limited = self._counter("limit_refusals", "Calls refused by a limit, by its name", ("rule",))
+        self._rules: set[str] = set()
+        self._gauges: list[tuple[Any, Callable[[], float]]] = []
+        self.watch("in_flight", "Calls under way", lambda: self.in_flight)
 
     def ended(self, call: Call, took: int, overhead: int) -> None:
         """Count a call that has ended."""
@@ -86,8 +90,27 @@ class Metrics:
         """Count what should not happen; ``kind`` is one of few words."""
         self._child(self._incidents, kind).inc()
 
+    def limited(self, rule: str) -> None:
+        """Count a call that a limit refused."""
+        if rule not in self._rules and len(self._rules) < _RULES:
+            self._rules.add(rule)
+        self._child(self._limited, rule if rule in self._rules else "other").inc()
+
+    def watch(self, name: str, words: str, value: Callable[[], float]) -> None:
+        """Show a figure that goes up and down; where there are several processes, the sum of those that live."""
+        gauge = self._library.Gauge(
+            f"pilothouse_gateway_{name}", words, registry=self.registry, multiprocess_mode="livesum"
+        )
+        self._gauges.append((gauge, value))
+
+    def refresh(self) -> None:
+        """Take the watched figures: other processes read from files what was taken last."""
+        for gauge, value in self._gauges:
+            gauge.set(value())
+
     def exposition(self) -> bytes:
         """Return all figures in the text format of Prometheus."""
+        self.refresh()
         return self._library.generate_latest(self.registry)
 
     def _of_route(self, name: str) -> _Route:

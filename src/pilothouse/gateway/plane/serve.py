@@ -8,7 +8,6 @@ import time
 import msgspec
 from msgspec import Struct
 
-from pilothouse.gateway.capture.writer import CaptureWriter
 from pilothouse.gateway.guards.pipeline import GuardedCall, GuardPipeline
 from pilothouse.gateway.guards.types import GuardContext
 from pilothouse.gateway.ledger.writer import LedgerWriter
@@ -41,7 +40,6 @@ class Parts(Struct, frozen=True, kw_only=True):
         ledger: Where rows go.
         metrics: What is counted.
         shadows: Copies calls.
-        capture: Records payloads; None for never.
         used_keys: Gets the ids of the keys that calls show.
     """
 
@@ -52,7 +50,6 @@ class Parts(Struct, frozen=True, kw_only=True):
     ledger: LedgerWriter
     metrics: Metrics
     shadows: Shadows
-    capture: CaptureWriter | None = None
     used_keys: set[str] = msgspec.field(default_factory=set[str])
 
 
@@ -169,7 +166,7 @@ class Serving:
         self.relay = opened.relay
         guarded = self._guarded.stream() if self._guarded is not None else None
         keep = self._cached.most_bytes if self._cached is not None else 0
-        if self._parts.capture is not None:
+        if call.snapshot.capture is not None:
             keep = max(keep, call.snapshot.settings.capture.most_bytes)
         stream = Stream(call, opened, self._client, guarded, self._parts.rates, keep=keep)
         call.first = time.perf_counter_ns() - call.begun

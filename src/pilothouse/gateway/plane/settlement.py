@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
+from pilothouse.gateway.limits.types import Reservation
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
@@ -28,6 +29,8 @@ ATTEMPTS: Final = "pilothouse.gateway.attempts"
 OVERHEAD: Final = "pilothouse.gateway.overhead_ms"
 COST: Final = "pilothouse.cost.nano_dollars"
 ARM: Final = "pilothouse.experiment.arm"
+
+_MOST_USED: Final = 2**40
 
 _OPERATIONS: Final = {"chat": names.CHAT, "embeddings": names.EMBEDDINGS}
 
@@ -54,26 +57,30 @@ class Settlement:
         overhead = took - call.waited
         self._take_usage(call, relay)
         self._price(call)
-        reservation, limiter = call.reservation, call.snapshot.limiter
-        if reservation is not None and limiter is not None:
-            used = call.usage.total_tokens if call.usage is not None else 0
-            spent = call.cost if call.usage is not None else 0
-            await limiter.settle(reservation, tokens=used, cost=spent)
+        # The row first: nothing is awaited before it, so nothing that ends this call or process early loses it.
         if call.key is not None or call.snapshot.keys is None:
             self._trace(call, took, overhead)
             self._ledger.record(_entry(call, took, overhead))
         self._metrics.ended(call, took, overhead)
+        reservation, limiter = call.reservation, call.snapshot.limiter
+        if reservation is not None and limiter is not None:
+            await limiter.settle(reservation, tokens=_used(call, reservation), cost=call.cost)
 
     def _take_usage(self, call: Call, relay: Relay | None) -> None:
         if relay is not None:
             call.response_model = relay.model or call.response_model
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
-            if relay.usage is not None and relay.is_finished:
+            is_ours = call.usage_source == "estimated"  # we ended the answer
+            if relay.usage is not None and relay.is_finished and not is_ours:
                 call.usage, call.usage_source = relay.usage, "provider"
-            elif relay.usage is not None:
+            elif relay.usage is not None and not is_ours:
                 # What was read is counted by the provider; what was written before the end, by us.
                 written = max(relay.usage.output_tokens, _written(call))
                 call.usage, call.usage_source = replace(relay.usage, output_tokens=written), "estimated"
+        if call.usage is not None and not _is_sound(call.usage):
+            # Counted as it stands, one lie would spend or give back what everybody's limits hold.
+            call.incidents.append("usage_nonsense")
+            call.usage, call.usage_source = None, "none"
         if call.usage is None and call.deployment is not None and not call.cache.startswith(("exact", "sem")):
             call.usage = _estimate(call)
             call.usage_source = "estimated" if call.usage is not None else "none"
@@ -138,6 +145,22 @@ class Settlement:
         )
 
 
+def _used(call: Call, reservation: Reservation) -> int:
+    """Return the tokens that limits count; what was set aside where nobody knows what was used."""
+    if call.usage is not None:
+        return call.usage.total_tokens
+    return 0 if call.deployment is None else reservation.tokens
+
+
+def _is_sound(usage: Usage) -> bool:
+    """Tell whether counts can be true: none below zero, none beyond all measure, no part greater than its whole."""
+    return (
+        all(0 <= getattr(usage, name) <= _MOST_USED for name in usage.__struct_fields__)
+        and usage.cached_input_tokens <= usage.input_tokens
+        and usage.reasoning_tokens <= usage.output_tokens
+    )
+
+
 def _estimate(call: Call) -> Usage | None:
     """Return what was delivered, where the provider did not count: every piece of a stream is a token at least."""
     if call.endpoint.operation in ("raw", "count_tokens"):
@@ -177,6 +200,7 @@ def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:
         usage=call.usage,
         usage_source=call.usage_source,
         cost=call.cost,
+        charged=call.reservation.cost if call.cost is None and call.reservation is not None else None,
         price=call.price,
         attempts=tuple(call.attempts),
         config=call.snapshot.version,

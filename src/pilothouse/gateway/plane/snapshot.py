@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.gateway.cache.shelf import RouteCaches
+from pilothouse.gateway.capture.writer import CaptureWriter
 from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.types import Limiter
 from pilothouse.gateway.routing.types import Route
@@ -26,6 +27,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         limiter: None where nothing is limited.
         guards: By route name; a route without guards is not in it.
         caches: By route name; a route without a cache is not in it.
+        capture: Records payloads; None for never.
     """
 
     version: str
@@ -36,3 +38,4 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     limiter: Limiter | None
     guards: Mapping[str, GuardPipeline]
     caches: Mapping[str, RouteCaches]
+    capture: CaptureWriter | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from pilothouse.gateway.guards.streams import GuardedStream
@@ -133,16 +134,27 @@ class Stream:
             call.waited += clock() - asked
             if piece is None:
                 return
-            try:
-                out = relay.feed(piece)
-            except ValueError as error:
-                raise AttemptFailed("malformed", f"the upstream's stream makes no sense: {error}") from error
-            if out:
-                await self._hand_on(out)
-            if relay.error:
-                raise told_error(self._opened.step, relay.error)
-            if self._allowed is not None and not await self._may_go_on():
-                return
+            for part in (piece,) if self._allowed is None else self._parts(piece):
+                try:
+                    out = relay.feed(part)
+                except ValueError as error:
+                    raise AttemptFailed("malformed", f"the upstream's stream makes no sense: {error}") from error
+                if out:
+                    await self._hand_on(out)
+                if relay.error:
+                    raise told_error(self._opened.step, relay.error)
+                if self._allowed is not None and not await self._may_go_on():
+                    return
+
+    def _written(self) -> int:
+        return max(self.relay.deltas, -(-self.relay.text_bytes // BYTES_PER_TOKEN))
+
+    def _parts(self, piece: bytes) -> Sequence[bytes]:
+        """Return a piece whole, or event by event where it may hold more than is still set aside."""
+        if len(piece) // BYTES_PER_TOKEN < (self._allowed or 0) - self._written():
+            return (piece,)
+        *events, rest = piece.split(b"\n\n")
+        return [*(event + b"\n\n" for event in events), rest]
 
     async def _hand_on(self, data: bytes) -> None:
         if self._guarded is not None:
@@ -178,14 +190,16 @@ class Stream:
         assert self._allowed is not None
         assert call.reservation is not None
         assert call.snapshot.limiter is not None
-        written = max(relay.deltas, -(-relay.text_bytes // BYTES_PER_TOKEN))
-        if written + CHUNK // 4 < self._allowed or (self._is_last_chunk and written < self._allowed):
+        written = self._written()
+        lacking = written + CHUNK // 4 - self._allowed
+        if lacking < 0 or (self._is_last_chunk and written < self._allowed):
             return True
         deployment = self._opened.step.deployment
         rate = self._rates.rate(deployment.provider.name, deployment.model or call.model, call.at_ns)
-        cost = rate.bound(0, CHUNK) if rate is not None else 0
-        if not self._is_last_chunk and await call.snapshot.limiter.extend(call.reservation, tokens=CHUNK, cost=cost):
-            self._allowed += CHUNK
+        more = CHUNK * (1 + lacking // CHUNK)
+        cost = rate.bound(0, more) if rate is not None else 0
+        if not self._is_last_chunk and await call.snapshot.limiter.extend(call.reservation, tokens=more, cost=cost):
+            self._allowed += more
             return True
         self._is_last_chunk = True
         if written < self._allowed:

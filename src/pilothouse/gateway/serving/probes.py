@@ -44,7 +44,7 @@ class ProbedGateway:
     async def _ready(self, send: Send) -> None:
         gateway = self._gateway
         body = {
-            "status": "ready" if gateway.is_taking else "draining" if gateway.plane.is_draining else "not ready",
+            "status": "ready" if gateway.is_taking else "draining" if gateway.is_leaving else "not ready",
             "config": gateway.plane.snapshot.version,
             "routes": len(gateway.table.routes) + len(gateway.table.open_routes),
             "in_flight": gateway.plane.in_flight,

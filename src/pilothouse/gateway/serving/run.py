@@ -85,12 +85,16 @@ async def _serve(
         gateway, lambda: exposition(gateway) if exposition else gateway.metrics.exposition()
     )
 
+    def leave() -> None:
+        gateway.is_leaving = True
+
     def begin_drain() -> None:
         plane.is_draining = True
 
     server = GatewayServer(
         app if wrap is None else wrap(app),
         gateway.settings if drain is None else replace(gateway.settings, drain=drain),
+        leave=leave,
         begin_drain=begin_drain,
         in_flight=lambda: plane.in_flight,
         announce=lambda: announce(gateway),

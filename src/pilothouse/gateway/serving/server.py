@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
@@ -23,9 +25,10 @@ class GatewayServer(uvicorn.Server):
     """Ends on the first signal when all calls in flight are answered or the drain time is over, on the second at once.
 
     Args:
-        app: The application; `is_draining` is set on `plane` when the end begins.
+        app: The application.
         settings: The limits.
-        begin_drain: Called when the end begins.
+        leave: Called when the end is asked for.
+        begin_drain: Called when the end begins: no new call is taken from here on.
         in_flight: Tells how many calls are under way.
         announce: Called when calls are taken.
         reload: Called on SIGHUP.
@@ -40,6 +43,7 @@ class GatewayServer(uvicorn.Server):
         app: Any,
         settings: GatewaySettings,
         *,
+        leave: Callable[[], None] = lambda: None,
         begin_drain: Callable[[], None],
         in_flight: Callable[[], int],
         announce: Callable[[], None],
@@ -67,6 +71,8 @@ class GatewayServer(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, round(settings.drain)),
             )
         )
+        self._notice = settings.notice
+        self._leave = leave
         self._begin_drain = begin_drain
         self._in_flight = in_flight
         self._announce = announce
@@ -90,7 +96,7 @@ class GatewayServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain; the second time, end."""
-        self._begin_drain()
+        self._leave()
         self.force_exit = self.should_exit
         self.should_exit = True
 
@@ -103,7 +109,11 @@ class GatewayServer(uvicorn.Server):
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening and wait for what is in flight."""
+        """Let it be noticed, stop listening, and wait for what is in flight."""
+        until = time.monotonic() + self._notice
+        while time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # a signal's handler cannot set an event
+        self._begin_drain()
         running = self._in_flight()
         if running:
             sys.stderr.write(f"ending: {running} calls are in flight; a second signal cuts them\n")

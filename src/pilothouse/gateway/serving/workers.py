@@ -61,6 +61,7 @@ class Workers:
         self._running: dict[subprocess.Popen[bytes], float] = {}
         self._ending = 0
         self._cut = 0
+        self._alive = -1
 
     def run(self) -> int:
         """Serve until a signal ends it; return how many calls were cut.
@@ -69,10 +70,14 @@ class Workers:
             subprocess.SubprocessError: when a process cannot be started at all.
         """
         folder = Path(tempfile.mkdtemp(prefix="pilothouse-metrics-"))
+        # Nothing is ever written: that it ends tells a worker that this process is gone, however it went.
+        self._alive, held = os.pipe()
         try:
             with _signals(self._signalled):
                 return self._run(folder)
         finally:
+            os.close(self._alive)
+            os.close(held)
             shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, folder: Path) -> int:
@@ -80,6 +85,9 @@ class Workers:
         while True:
             while not self._ending and len(self._running) < self._count:
                 self._start(folder)
+            if self._ending:
+                # Else clients would be let in by the one copy of the socket that nobody serves, and wait there.
+                self._listener.close()
             announced = announced or self._announced(folder)
             time.sleep(0.05)
             for process, begun in list(self._running.items()):
@@ -100,10 +108,17 @@ class Workers:
 
     def _start(self, folder: Path) -> None:
         command = [sys.executable, "-m", "pilothouse.gateway.serving.worker"]
-        arguments = [str(self._root), str(self._listener.fileno()), str(folder), self._door, str(self._drain)]
+        arguments = [
+            str(self._root),
+            str(self._listener.fileno()),
+            str(folder),
+            self._door,
+            str(self._drain),
+            str(self._alive),
+        ]
         process = subprocess.Popen(
             [*command, *arguments],
-            pass_fds=(self._listener.fileno(),),
+            pass_fds=(self._listener.fileno(), self._alive),
             env={**self._environment, METRICS_FOLDER: str(folder)},
             start_new_session=True,
         )

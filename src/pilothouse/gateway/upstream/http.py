@@ -105,7 +105,7 @@ class HttpAnswer:
         self._body = body
         self._reader: ResponseBodyReader | None = response.body_reader if sending is not None else None
         self.status = response.status
-        found = ((name, response.get_header(name)) for name in _KEPT)
+        found = ((name, _header(response, name)) for name in _KEPT)
         self.headers: Mapping[str, str] = {name: value for name, value in found if value is not None}
 
     async def read(self) -> bytes | None:
@@ -128,3 +128,11 @@ class HttpAnswer:
         sending, self._sending = self._sending, None
         if sending is not None:
             await sending.__aexit__(None, None, None)
+
+
+def _header(response: Response, name: str) -> str | None:
+    """Return a header; None where it is missing, or holds bytes that are no text."""
+    try:
+        return response.get_header(name)
+    except ValueError:
+        return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from pilothouse.core.errors import ModelError, PilothouseError
+from pilothouse.gateway.dialects import embeddings
 from pilothouse.gateway.dialects.codecs import codec
 from pilothouse.gateway.dialects.interface import Codec
 from pilothouse.gateway.providers.interface import Outgoing, Refused
@@ -19,6 +20,8 @@ from pilothouse.models.types import ChatChunk, CompletionRequest, EmbeddingReque
 
 SCHEME: Final = "in-process"
 
+_NOT_ASKED: Final = frozenset(("stream", "stream_options"))
+_COMPLETION: Final = frozenset(CompletionRequest.__struct_fields__) - {"extra"}
 _WIRES: Final[dict[str, Wire]] = {
     "openai.chat": "openai.chat",
     "openai.responses": "openai.chat",
@@ -153,21 +156,32 @@ async def _written(form: Codec, chunks: AsyncIterator[ChatChunk], model: str) ->
         yield writer.finish(usage)
 
 
-class _Completion(msgspec.Struct):
-    model: str = ""
-    prompt: str = ""
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: str | tuple[str, ...] | None = None
-    seed: int | None = None
+def _completion(body: bytes) -> CompletionRequest:
+    """Read a request.
+
+    Raises:
+        UpstreamFault: for what is none, or what the models of this process have no word for.
+    """
+    fields = msgspec.json.decode(body, type=dict[str, Any])
+    given = {name: value for name, value in fields.items() if name not in _NOT_ASKED and value is not None}
+    if unknown := sorted(given.keys() - _COMPLETION):
+        words = ", ".join(f"`{name}`" for name in unknown)
+        raise UpstreamFault("request", f"models in this process have no word for {words} in completions")
+    match given.get("prompt"):
+        case [str(alone)]:
+            given["prompt"] = alone
+        case _:
+            pass
+    try:
+        return msgspec.convert(given, CompletionRequest)
+    except msgspec.ValidationError as error:
+        raise UpstreamFault("request", f"models in this process continue one text: {error}") from None
 
 
 async def _complete(client: ModelProvider, body: bytes, stream: bool) -> AsyncGenerator[bytes]:
     form = codec("openai.completions")
-    asked = msgspec.json.decode(body, type=_Completion)
-    given = {name: getattr(asked, name) for name in asked.__struct_fields__}
-    response = await client.complete(CompletionRequest(**given))
+    asked = _completion(body)
+    response = await client.complete(asked)
     if not stream:
         yield form.encode_response(response)
         return
@@ -176,29 +190,17 @@ async def _complete(client: ModelProvider, body: bytes, stream: bool) -> AsyncGe
     yield writer.finish(response.usage)
 
 
-class _Embedding(msgspec.Struct):
-    input: str | tuple[str, ...]
-    model: str = ""
-    dimensions: int | None = None
-
-
 async def _embed(client: ModelProvider, body: bytes, stream: bool) -> AsyncGenerator[bytes]:
-    asked = msgspec.json.decode(body, type=_Embedding)
-    inputs = (asked.input,) if isinstance(asked.input, str) else asked.input
-    request = EmbeddingRequest(model=asked.model, inputs=inputs, dimensions=asked.dimensions)
-    response = await client.embed(request)
-    usage = response.usage or Usage()
-    yield msgspec.json.encode(
-        {
-            "object": "list",
-            "model": asked.model,
-            "data": [
-                {"object": "embedding", "index": index, "embedding": vector}
-                for index, vector in enumerate(response.vectors)
-            ],
-            "usage": {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens},
-        }
-    )
+    model = msgspec.json.decode(body, type=dict[str, Any]).get("model") or ""
+    try:
+        asked = embeddings.read_request(body)
+    except ValueError as error:
+        raise UpstreamFault("request", str(error)) from None
+    if asked.extra:
+        words = ", ".join(f"`{name}`" for name in asked.extra)
+        raise UpstreamFault("request", f"models in this process have no word for {words} in embeddings")
+    request = EmbeddingRequest(model=model, inputs=asked.inputs, dimensions=asked.dimensions)
+    yield embeddings.write_response(await client.embed(request), asked, model)
 
 
 _PIECES: Final[dict[str, Callable[[ModelProvider, bytes, bool], AsyncGenerator[bytes]]]] = {

@@ -85,7 +85,7 @@ class Engine:
     def __init__(self, options: EngineOptions) -> None:
         self.threads = ThreadPoolExecutor(options.parallel, thread_name_prefix="local-model")
         self._server: Any = _load(options)
-        self.knows_tools = b"tools" in _template(options.path)
+        self.knows_tools = b"tools" in template_of(options.path)
         self._stopping = threading.Event()
 
     def run(self, operation: Operation, payload: bytes, sink: Sink) -> None:
@@ -206,7 +206,7 @@ def _load(options: EngineOptions) -> Any:
         shutil.rmtree(private, ignore_errors=True)
 
 
-def _template(path: Path) -> bytes:
+def template_of(path: Path) -> bytes:
     """Return a model's own template of conversations; empty for none."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.find(_TEMPLATE, 0, _LONGEST_HEAD)

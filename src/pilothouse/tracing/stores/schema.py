@@ -92,6 +92,8 @@ def connect(path: Path, memory_limit: str) -> DuckDBPyConnection:
                 "autoload_known_extensions": "false",
             },
         )
+        # In a program without a file of its own it would draw a bar into what a command prints.
+        connection.execute("SET enable_progress_bar = false")
         try:
             connection.execute(
                 Template(_TABLES).substitute(

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pilothouse.gateway.dialects.anthropic.answers import reason_of
 from pilothouse.gateway.dialects.anthropic.usage import WireUsage
-from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of
+from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of, gathered
 from pilothouse.gateway.dialects.meters import Meter, size_of
 from pilothouse.gateway.dialects.reading import read_as
 from pilothouse.models.types import ChatChunk, ToolCallDelta, Usage
@@ -123,12 +123,8 @@ class MessagesReader:
         Raises:
             ValueError: for what is no such stream, or for an error that the upstream reports in it.
         """
-        chunks: list[ChatChunk] = []
-        for event in self._cutter.cut(data):
-            payload = data_of(event)
-            if payload:
-                chunks.extend(self._read(_event(payload)))
-        return chunks
+        payloads = (data_of(event) for event in self._cutter.cut(data))
+        return gathered(self._read(_event(payload)) for payload in payloads if payload)
 
     def finish(self) -> bool:
         """Tell whether the answer was whole."""

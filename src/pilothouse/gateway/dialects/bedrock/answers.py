@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from pilothouse.gateway.dialects.bedrock.eventstream import Frame, FrameParser
+from pilothouse.gateway.dialects.frames import StreamError, gathered
 from pilothouse.gateway.dialects.upstream_only import quoted
 from pilothouse.models.types import (
     ChatChunk,
@@ -180,25 +181,26 @@ class BedrockReader:
         Raises:
             ValueError: for what is no such stream, or an error that the upstream reports in it.
         """
-        return [chunk for frame in self._parser.feed(data) if (chunk := self._frame(frame)) is not None]
+        return gathered(self._frame(frame) for frame in self._parser.feed(data))
 
     def finish(self) -> bool:
         """Tell whether the answer was whole: its end came, and its usage."""
         return self._is_stopped and self._has_usage and not self._parser.is_torn
 
-    def _frame(self, frame: Frame) -> ChatChunk | None:
+    def _frame(self, frame: Frame) -> list[ChatChunk]:
         headers = frame.headers
         kind = headers.get(":message-type", "event")
         if kind == "error":
-            raise ValueError(headers.get(":error-message") or headers.get(":error-code") or "an error without words")
+            raise StreamError(headers.get(":error-message") or headers.get(":error-code") or "an error without words")
         try:
             event = _events.decode(frame.payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"an event of Bedrock cannot be read ({error}): {quoted(frame.payload)}") from None
         if kind == "exception":
             name = headers.get(":exception-type", "exception")
-            raise ValueError(f"{name}: {event.message}" if event.message else name)
-        return self._event(headers.get(":event-type", ""), event)
+            raise StreamError(f"{name}: {event.message}" if event.message else name)
+        chunk = self._event(headers.get(":event-type", ""), event)
+        return [] if chunk is None else [chunk]
 
     def _event(self, name: str, event: _Event) -> ChatChunk | None:
         if name == "messageStart":

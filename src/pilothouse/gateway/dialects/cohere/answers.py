@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from pilothouse.gateway.dialects.frames import StreamError, gathered
 from pilothouse.gateway.dialects.upstream_only import quoted
 from pilothouse.models.providers.sse import EventParser
 from pilothouse.models.types import ChatChunk, ChatResponse, Message, ToolCall, ToolCallDelta, Usage
@@ -148,7 +149,7 @@ def _message(given: _Message) -> Message:
 
 def _finish(reason: str) -> str | None:
     if reason in _FAILED:
-        raise ValueError(f"Cohere ended the answer with {reason}")
+        raise StreamError(f"Cohere ended the answer with {reason}")
     return _FINISH.get(reason, reason.lower()) or None
 
 
@@ -166,7 +167,7 @@ class CohereReader:
         Raises:
             ValueError: for what is no such stream, or an error that the upstream reports in it.
         """
-        return [chunk for event in self._parser.feed(data) for chunk in self._event(event)]
+        return gathered(self._event(event) for event in self._parser.feed(data))
 
     def finish(self) -> bool:
         """Tell whether the answer was whole."""
@@ -192,7 +193,7 @@ class CohereReader:
 
     def _end(self, delta: _Delta) -> list[ChatChunk]:
         if delta.error:
-            raise ValueError(delta.error)
+            raise StreamError(delta.error)
         reason = _finish(delta.finish_reason)
         self._has_ended = True
         chunks = [ChatChunk(finish_reason=reason, id=self._id)]

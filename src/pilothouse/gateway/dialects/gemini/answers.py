@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pilothouse.core.ids import new_id
+from pilothouse.gateway.dialects.frames import StreamError, gathered
 from pilothouse.gateway.dialects.gemini.requests import MARK
 from pilothouse.gateway.dialects.upstream_only import quoted
 from pilothouse.models.providers import answers
@@ -144,7 +145,7 @@ def decode(body: bytes) -> Answer:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"the answer of Gemini cannot be read ({error}): {quoted(body)}") from None
     if answer.error is not None:
-        raise ValueError(answers.describe(body)[0])
+        raise StreamError(answers.describe(body)[0])
     return answer
 
 
@@ -188,7 +189,7 @@ class GeminiReader:
         Raises:
             ValueError: for what is no such stream, or an error that the upstream reports in it.
         """
-        return [chunk for event in self._parser.feed(data) for chunk in self._event(event)]
+        return gathered(self._event(event) for event in self._parser.feed(data))
 
     def finish(self) -> bool:
         """Tell whether every answer that began has ended."""

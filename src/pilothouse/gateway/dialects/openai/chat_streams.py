@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from pilothouse.gateway.dialects.anthropic.blocks import encode_thoughts
-from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of, write_event
+from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of, gathered, write_event
 from pilothouse.gateway.dialects.openai.chat_meter import error_text
 from pilothouse.models.providers import wire
 from pilothouse.models.types import ChatChunk, ChatResponse, Message, Usage
@@ -32,20 +32,17 @@ class ChatReader:
         Raises:
             ValueError: for what is no such stream, or for an error that the upstream reports in it.
         """
-        chunks: list[ChatChunk] = []
-        for event in self._cutter.cut(data):
-            payload = data_of(event)
-            if payload == b"[DONE]":
-                self._is_done = True
-            elif payload:
-                chunks.extend(self._event(payload))
-        return chunks
+        payloads = (data_of(event) for event in self._cutter.cut(data))
+        return gathered(self._event(payload) for payload in payloads if payload)
 
     def finish(self) -> bool:
         """Tell whether the answer was whole."""
         return self._is_done or (self._has_ended and not self._writing)
 
     def _event(self, payload: bytes) -> list[ChatChunk]:
+        if payload == b"[DONE]":
+            self._is_done = True
+            return []
         answer = wire.decode_answer(payload)
         if answer.error is not None:
             raise StreamError(error_text(answer.error))

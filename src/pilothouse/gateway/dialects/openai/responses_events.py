@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of
+from pilothouse.gateway.dialects.frames import FrameCutter, StreamError, data_of, gathered
 from pilothouse.gateway.dialects.meters import Meter, size_of
 from pilothouse.gateway.dialects.openai.chat_meter import error_text
 from pilothouse.gateway.dialects.openai.responses_answers import Glance, reason_of
@@ -103,12 +103,8 @@ class ResponsesReader:
         Raises:
             ValueError: for what is no such stream, or for an error that the upstream reports in it.
         """
-        chunks: list[ChatChunk] = []
-        for event in self._cutter.cut(data):
-            payload = data_of(event)
-            if payload and payload != b"[DONE]":
-                chunks.extend(self._read(_event(payload)))
-        return chunks
+        payloads = (data_of(event) for event in self._cutter.cut(data))
+        return gathered(self._read(_event(payload)) for payload in payloads if payload and payload != b"[DONE]")
 
     def finish(self) -> bool:
         """Tell whether the answer was whole."""

@@ -39,6 +39,7 @@ class SharedState:
         pending: Calls that ended, with tokens and cost (-1: as set aside) still to be told. Without the server no
             call is reserved: never more than were in flight when it went away.
         opened: Rounds of opening balances that have been told.
+        away: Set once the server was not reached.
 
     Args:
         link: To the server.
@@ -64,10 +65,12 @@ class SharedState:
         self.held: dict[str, SharedReservation] = {}
         self.pending: dict[str, tuple[int, int]] = {}
         self.opened = 0
+        self.away = asyncio.Event()
         self._flush = flush
         self._seen: dict[str, tuple[Wire, int, int]] = {}
         self._marked: dict[str, float] = {}
         self._openers: dict[Opener, None] = {}
+        self._newest: Opener | None = None
         self._wake = asyncio.Event()
         self._closing = False
         self._opening: asyncio.Task[None] | None = None
@@ -114,8 +117,14 @@ class SharedState:
 
     def want(self, opener: Opener) -> None:
         """Have opening balances told soon."""
+        self._newest = opener
         self._openers[opener] = None
         self._wake.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can be reserved: all workers have told the epoch what they know, and balances are open."""
+        return self.joined and not self._openers
 
     def void(self, call_id: str) -> None:
         """Take back a call of which nobody knows whether it was reserved: also if the request arrives later."""
@@ -156,7 +165,9 @@ class SharedState:
                     await self._join()
                 await self.run("beat")
                 await self._tell()
-            except (Unavailable, Unknown):
+            except (Unavailable, Unknown) as error:
+                if isinstance(error, Unavailable):
+                    self.away.set()
                 await asyncio.sleep(min(pause, _AGAIN))
                 continue
             self._open()
@@ -186,14 +197,12 @@ class SharedState:
             if not await self.link.begin(epoch, self.worker, self.lease_ms, over, self.gather_ms):
                 raise Unknown
             await self.link.forget(over)
-        if self._flush is not None:
-            try:
-                await self._flush()
-            except (PilothouseError, OSError) as error:
-                raise Unavailable(type(error).__name__) from error
+        await self._written()
         if epoch != self.epoch:
             self._marked.clear()
             self.pending = {call: used for call, used in self.pending.items() if used[0] >= 0}
+            if self._newest is not None:
+                self._openers[self._newest] = None
         self.epoch = epoch
         records: list[Argument] = []
         for reservation in self.held.values():
@@ -208,12 +217,23 @@ class SharedState:
                     raise Unknown
         self.joined = True
 
+    async def _written(self) -> None:
+        """Have what was settled until now in the ledger, where those who open windows read it."""
+        if self._flush is None:
+            return
+        try:
+            await self._flush()
+        except (PilothouseError, OSError) as error:
+            raise Unavailable(type(error).__name__) from error
+
     async def _tell(self) -> None:
         """Tell all that is to be told; marks that kept a late request out are taken away when none can come."""
         now = time.monotonic()
         for call in [call for call, at in self._marked.items() if at <= now]:
             del self._marked[call]
             self.pending.setdefault(call, (0, 0))
+        if self.pending:
+            await self._written()
         while self.pending:
             await self._confirm(dict(islice(self.pending.items(), _CHUNK)))
 

@@ -20,6 +20,7 @@ from pilothouse.gateway.types import Attempt, Failure, Wire
 from pilothouse.gateway.upstream.types import Answer, Transport, UpstreamFault
 
 _LONGEST_REFUSAL: Final = 65_536
+_LONGEST_ANSWER: Final = 1 << 28
 _CODES: Final[dict[Failure, str]] = {
     "timeout": "upstream_timeout",
     "stream_idle": "upstream_timeout",
@@ -264,8 +265,10 @@ class Attempts:
         return await self._whole(step, wire, answer, content_type)
 
     async def _whole(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
-        body = await _read_all(answer)
+        body = await _read_all(answer, _LONGEST_ANSWER)
         await answer.aclose()
+        if len(body) > _LONGEST_ANSWER:
+            raise AttemptFailed("malformed", "the upstream's answer does not end", status=answer.status)
         call = self._call
         try:
             whole = whole_answer(call, wire, body, answer.headers)
@@ -277,6 +280,7 @@ class Attempts:
             raise AttemptFailed(failure, words, status=answer.status, retryable=refused.retryable) from error
         if whole.usage is not None:
             call.usage, call.usage_source = whole.usage, "provider"
+        call.output_bytes = whole.text_bytes
         call.response_model = whole.model
         kind = content_type if wire == call.endpoint.wire else "application/json"
         return Opened(step=step, wire=wire, answer=answer, content_type=kind, body=whole.body)
@@ -326,10 +330,10 @@ async def _pause(seconds: float) -> int:
     return time.perf_counter_ns() - begun
 
 
-async def _read_all(answer: Answer, most: int | None = None) -> bytes:
+async def _read_all(answer: Answer, most: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while (most is None or size <= most) and (piece := await answer.read()) is not None:
+    while size <= most and (piece := await answer.read()) is not None:
         pieces.append(piece)
         size += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

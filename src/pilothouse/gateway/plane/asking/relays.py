@@ -173,7 +173,7 @@ class TranslatingRelay:
             return b"".join([self._take(chunk) for chunk in self._reader.feed(data)])
         except StreamError as error:
             self.error = str(error)
-            return b""
+            return b"".join([self._take(chunk) for chunk in error.before])
 
     def finish(self) -> bytes:
         """Return the closing events."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pilothouse.gateway.dialects import embeddings
 from pilothouse.gateway.dialects.codecs import codec, has_codec
@@ -15,7 +15,7 @@ from pilothouse.gateway.dialects.rerank import RERANK
 from pilothouse.gateway.plane.asking.bodies import spliced
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.types import Wire
-from pilothouse.models.types import Usage
+from pilothouse.models.types import ChatResponse, Usage
 
 
 class Whole(Struct, frozen=True, kw_only=True):
@@ -25,11 +25,13 @@ class Whole(Struct, frozen=True, kw_only=True):
         body: In the client's form.
         usage: None where the upstream said nothing.
         model: As the upstream names it; empty where it does not.
+        text_bytes: Of the answer's text, tools' arguments included, where the usage is not known; 0 otherwise.
     """
 
     body: bytes
     usage: Usage | None = None
     model: str = ""
+    text_bytes: int = 0
 
 
 def outgoing_body(call: Call, wire: Wire, model: str) -> bytes:
@@ -46,6 +48,9 @@ def outgoing_body(call: Call, wire: Wire, model: str) -> bytes:
     if wire in embeddings.CODECS:
         return embeddings.CODECS[wire].encode(embeddings.read_request(call.raw), model)
     request = codec(wanted).decode_request(call.raw)
+    if call.max_output is not None:
+        # What was set aside is the most that may be written, in whichever form it is asked for.
+        request = structs.replace(request, max_tokens=call.max_output)
     return codec(wire).encode_request(request, model=model, stream=call.facts.stream)
 
 
@@ -60,9 +65,11 @@ def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]
         body.decode()  # a client's parser would choke on it later, without a word of whose fault it is
     if has_codec(wire):
         usage, model = codec(wire).usage(body)
-        if wire != wanted:
-            body = codec(wanted).encode_response(codec(wire).decode_response(body))
-        return Whole(body=body, usage=usage, model=model)
+        answer = codec(wire).decode_response(body) if wire != wanted or usage is None else None
+        if wire != wanted and answer is not None:
+            body = codec(wanted).encode_response(answer)
+        written = text_bytes(answer) if usage is None and answer is not None else 0
+        return Whole(body=body, usage=usage, model=model, text_bytes=written)
     if wire in embeddings.CODECS:
         asked = embeddings.read_request(call.raw)
         response = embeddings.CODECS[wire].decode(body, asked, headers)
@@ -72,6 +79,14 @@ def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]
         return Whole(body=body, usage=usage, model=model)
     reader = _USAGES.get(wire)
     return Whole(body=body, usage=reader(call, body, headers) if reader is not None else Usage())
+
+
+def text_bytes(answer: ChatResponse) -> int:
+    """Return the length of what was written in all choices of an answer."""
+    return sum(
+        len(message.text.encode()) + sum(len(called.arguments.encode()) for called in message.tool_calls)
+        for message in answer.choices or (answer.message,)
+    )
 
 
 class _Details(Struct):
