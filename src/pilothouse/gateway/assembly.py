@@ -16,6 +16,7 @@ from pilothouse.access.keys.watcher import KeyWatcher
 from pilothouse.core.errors import ConfigError, PilothouseError
 from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE as SETTINGS_FILE
+from pilothouse.core.storage.sql import Database
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import SemanticCache, embedder
 from pilothouse.gateway.cache.shelf import CacheShelf, RouteCaches
@@ -89,7 +90,8 @@ class Gateway:
         self._watch_limits()
         self.faults: dict[str, str] = {}
         self.is_leaving = False
-        self._ready = self._prepare(self._config.start())
+        self._in_force: Ready | None = None
+        self._ready = self._in_force = self._prepare(self._config.start())
         self._key_watcher = KeyWatcher(self._keys, self._keys_changed, report=self._keys_fault)
         self._key_uses = KeyUses(
             self._keys, services.clock, report=lambda _: self._on_loop(lambda: self.metrics.incident("key_use_unnoted"))
@@ -219,13 +221,25 @@ class Gateway:
         ready.guards |= prepare_guards(ready.table)
         for route in ready.table.routes.values():
             if route.name not in ready.caches and (route.settings.cache or route.settings.semantic_cache):
-                ready.caches[route.name] = self._caches(route.name, settings)
+                ready.caches[route.name] = self._kept(route.name, settings) or self._caches(route.name, settings)
         self._limiting.prepare(settings)
         return ready
 
+    def _kept(self, name: str, settings: GatewaySettings) -> RouteCaches | None:
+        """Return the caches in force, where the new configuration would make the same ones; None for others."""
+        before = self._in_force
+        if before is None:
+            return None
+        old, new = before.config.settings, settings
+        same = old.routes.get(name) == new.routes[name] and old.guards == new.guards and old.redis == new.redis
+        return before.caches.get(name) if same else None
+
     def _caches(self, name: str, settings: GatewaySettings) -> RouteCaches:
         route = settings.routes[name]
-        exact = ExactCache(name, route, dict(settings.guards), settings.redis) if route.cache else None
+        exact = None
+        if route.cache is not None:
+            project = self._services.get(Database).label
+            exact = ExactCache(name, route, dict(settings.guards), settings.redis, project=project)
         semantic = None
         if route.semantic_cache is not None:
             embed = embedder(self._models.client(route.semantic_cache.connection), route.semantic_cache.model)
@@ -286,7 +300,8 @@ class Gateway:
         if ready is not None:
             self._ready = ready
             self._limiter = self._limiting.limiter(ready.config.settings)
-            self._shelf.routes = ready.caches
+            self._shelf.take(ready.caches)
+            self._in_force = ready
         self._ring = ring or self._ring
         self.plane.snapshot = self._snapshot()
 

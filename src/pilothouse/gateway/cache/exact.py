@@ -39,6 +39,7 @@ class ExactCache:
         settings: The route.
         guards: All guards of the gateway: changed ones make other answers.
         redis: ``redis://...`` to share answers between processes; empty for this process alone.
+        project: Whose gateway it is: projects may share a Redis, never an answer.
 
     Attributes:
         counts: What it has done.
@@ -47,12 +48,22 @@ class ExactCache:
         ConfigError: for Redis without the extra `gateway`.
     """
 
-    def __init__(self, route: str, settings: RouteSettings, guards: dict[str, GuardSettings], redis: str = "") -> None:
+    def __init__(
+        self,
+        route: str,
+        settings: RouteSettings,
+        guards: dict[str, GuardSettings],
+        redis: str = "",
+        *,
+        project: str = "",
+    ) -> None:
         own = settings.cache or ExactSettings()
         self.counts = CacheCounts()
         self._seconds = own.seconds
         self._scope: Scope = own.scope
-        self._prefix = hashlib.sha256(msgspec.json.encode(["exact", route])).digest() + route_version(settings, guards)
+        self._prefix = hashlib.sha256(msgspec.json.encode(["exact", project, route])).digest() + route_version(
+            settings, guards
+        )
         self._memory = MemoryStore(own.entries, own.megabytes, self.counts)
         self._shared = RedisStore(redis, self.counts) if redis else None
         self._calls: OrderedDict[str, bytes] = OrderedDict()

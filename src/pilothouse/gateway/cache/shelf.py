@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Self
 
@@ -35,11 +36,22 @@ class CacheShelf:
 
     def __init__(self) -> None:
         self.routes: Mapping[str, RouteCaches] = {}
+        self._closing: set[asyncio.Future[None]] = set()
 
     @classmethod
     def build(cls, _services: Services) -> Self:
         """Build the shelf of a process."""
         return cls()
+
+    def take(self, routes: Mapping[str, RouteCaches]) -> None:
+        """Put the caches of another configuration in place; those that are in force no more are let go of."""
+        kept = {id(caches) for caches in routes.values()}
+        for caches in self.routes.values():
+            if caches.exact is not None and id(caches) not in kept:
+                task = asyncio.ensure_future(caches.exact.aclose())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+        self.routes = routes
 
     async def evict(self, route: str, call_id: str) -> bool:
         """Forget the answers that a call brought, or was given; tell whether there was any.
