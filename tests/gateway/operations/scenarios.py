@@ -24,7 +24,7 @@ from .client import Clients, Outcome, Spec
 from .gateways import TOKENS, Running, asking, ledger, make_keys, on_project, serving, settings, until, write_project
 
 CAPTURES = Path(".pilothouse", "capture", "incoming")
-SOME = 40  # calls between two changes
+SOME = 25  # calls between two changes
 
 
 class Found(Struct, kw_only=True):
