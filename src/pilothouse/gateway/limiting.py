@@ -28,6 +28,14 @@ _PATIENCE = 8.0
 """Seconds to wait for the other workers before listening."""
 
 
+def shared_name(database: Database) -> str:
+    """Return what a project's counters are called in Redis.
+
+    Projects may share a server, and replicas of one project its database: who shares that shares limits.
+    """
+    return f"pilothouse-{sha256(database.label.encode()).hexdigest()[:12]}"
+
+
 class History:
     """What the ledger tells limits: see ``SpendHistory``."""
 
@@ -137,10 +145,7 @@ class Limiting:
 
     def _state(self) -> SharedState:
         if self._shared is None:
-            # Projects may share a server, and replicas of one project its database: who shares that shares limits.
-            label = self._services.get(Database).label
-            name = f"pilothouse-{sha256(label.encode()).hexdigest()[:12]}"
-            link = Link(self._redis, name=name, timeout=_LINK_SECONDS)
+            link = Link(self._redis, name=shared_name(self._services.get(Database)), timeout=_LINK_SECONDS)
             self._shared = SharedState(link, flush=self._flush)
         return self._shared
 

@@ -8,14 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pilothouse.access.keys.service import KeyService
 from pilothouse.access.keys.types import KeyDraft
 from pilothouse.core import plugins
+from pilothouse.core.storage.sql import Database
 from pilothouse.gateway.ledger.service import LedgerService
+from pilothouse.gateway.limiting import shared_name
 from pilothouse.gateway.limits.shared.limiter import SharedLimiter
 from pilothouse.gateway.limits.shared.link import Link
 from pilothouse.gateway.limits.shared.state import SharedState
@@ -172,7 +173,8 @@ class Site:
 
     async def shared(self) -> list[LimitState]:
         """Return the shared counters as they stand."""
-        link = Link(self.redis, name=f"pilothouse-{sha256(str(self.folder).encode()).hexdigest()[:12]}", timeout=5.0)
+        with self._workspace() as workspace:
+            link = Link(self.redis, name=shared_name(workspace.get(Database)), timeout=5.0)
         state = SharedState(link)
         state.epoch = await link.epoch()
         found = await SharedLimiter(self.limits, state).usage()

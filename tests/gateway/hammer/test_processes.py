@@ -39,6 +39,15 @@ def figures(url: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"pilothouse_gateway_{name}"))
 
 
+async def shown(url: str, figure: str, value: float) -> None:
+    """Wait until a gauge, which is set each second, shows a value; a test that waits for ever fails by its time-out."""
+    for _ in range(400):
+        if await asyncio.to_thread(figures, url, figure) == value:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{figure} does not come to {value}")
+
+
 def test_replicas_over_a_redis_that_is_killed(tmp_path: Path, sites: list[Site]) -> None:
     server = RedisServer()
 
@@ -54,11 +63,11 @@ def test_replicas_over_a_redis_that_is_killed(tmp_path: Path, sites: list[Site])
             server.kill()
             server.start()
             await running
+            for url in urls:
+                await shown(url, "limits_joined", 1)
+                await shown(url, "reservations", 0)
             left = await site.quiet(20.0)
             assert [state for state in left if state.held] == []
-            for url in urls:
-                assert await asyncio.to_thread(figures, url, "reservations") == 0
-                assert await asyncio.to_thread(figures, url, "limits_joined") == 1
             assert sum([await asyncio.to_thread(figures, url, 'limit_refusals_total{rule="acme"}') for url in urls]) > 0
             assert site.stop() == [0, 0]
             verdict = judge(crowd.outcomes, site.rows(), mock.bill.lines, RULES)

@@ -93,8 +93,11 @@ class FlowModules:
             if self._serves_promptflow:
                 self._serves_promptflow = False
                 FINDER.release()
-        for name in [name for name in sys.modules if name == self._package or name.startswith(f"{self._package}.")]:
-            del sys.modules[name]
+        # A copy: other threads import while this one looks.
+        for name in [
+            name for name in list(sys.modules) if name == self._package or name.startswith(f"{self._package}.")
+        ]:
+            sys.modules.pop(name, None)
 
     def _import(
         self,
