@@ -49,7 +49,7 @@ class FlowModules:
     def resolving(self) -> Generator[None]:
         """While inside, the folder is the first place of the path and the working directory."""
         with _resolving, served():
-            known, folder = set(sys.modules), str(self._folder)
+            known, folder = set(sys.modules.copy()), str(self._folder)
             sys.path.insert(0, folder)
             try:
                 with chdir(folder):
@@ -95,7 +95,7 @@ class FlowModules:
                 FINDER.release()
         # A copy: other threads import while this one looks.
         for name in [
-            name for name in list(sys.modules) if name == self._package or name.startswith(f"{self._package}.")
+            name for name in sys.modules.copy() if name == self._package or name.startswith(f"{self._package}.")
         ]:
             sys.modules.pop(name, None)
 
@@ -190,7 +190,10 @@ class FlowModules:
     def _sweep(self, known: set[str]) -> None:
         # `importlib.import_module("helpers")` goes past our `__import__`: what it left under a common name is taken
         # away, so that the next flow finds its own file.
-        for name, module in list(sys.modules.items()):
+        for (
+            name,
+            module,
+        ) in sys.modules.copy().items():  # a list of items can be overtaken by an import while it is made
             origin = getattr(module, "__file__", None)
             is_new = origin is not None and name not in known and not name.startswith(self._package)
             if is_new and Path(str(origin)).is_relative_to(self._folder):

@@ -68,7 +68,7 @@ class PromptflowFinder:
 
     def made(self) -> list[str]:
         """Return the names of the modules that were made and are in use."""
-        names = [name for name in list(sys.modules) if is_promptflow(name)]
+        names = [name for name in sys.modules.copy() if is_promptflow(name)]
         return [name for name in names if getattr(sys.modules.get(name), "__loader__", None) is self]
 
     def find_spec(
