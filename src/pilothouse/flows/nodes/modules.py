@@ -190,10 +190,8 @@ class FlowModules:
     def _sweep(self, known: set[str]) -> None:
         # `importlib.import_module("helpers")` goes past our `__import__`: what it left under a common name is taken
         # away, so that the next flow finds its own file.
-        for (
-            name,
-            module,
-        ) in sys.modules.copy().items():  # a list of items can be overtaken by an import while it is made
+        # A copy: a list of the items can be overtaken by another thread's import while it is made.
+        for name, module in sys.modules.copy().items():
             origin = getattr(module, "__file__", None)
             is_new = origin is not None and name not in known and not name.startswith(self._package)
             if is_new and Path(str(origin)).is_relative_to(self._folder):
