@@ -194,3 +194,15 @@ def test_closing_forgets_the_modules(tmp_path: Path) -> None:
     before = {name for name in sys.modules if name.startswith("pilothouse_flow_")}
     runner.close()
     assert len(before) > len({name for name in sys.modules if name.startswith("pilothouse_flow_")})
+
+
+def test_a_tool_that_empties_the_table_of_modules_does_not_disturb_a_flow(tmp_path: Path) -> None:
+    head = "import sys\nfor name in [name for name in sys.modules if name.startswith('pilothouse_flow_')]:\n"
+    head += "    del sys.modules[name]\nimport pack.leaf\nimport pack"
+    path = flow(tmp_path / "flow", head, "return pack.leaf.NAME", {"pack/__init__.py": "", "pack/leaf.py": "NAME = 7"})
+    assert output(path) == 7
+
+
+def test_a_file_may_put_an_object_in_the_place_of_its_module(tmp_path: Path) -> None:
+    lazy = "import sys, types\nsys.modules[__name__] = types.SimpleNamespace(X=3)"
+    assert output(flow(tmp_path / "flow", "import lazy", "return lazy.X", {"lazy.py": lazy})) == 3

@@ -38,12 +38,14 @@ class FlowModules:
         self._folder = folder
         self._package = f"pilothouse_flow_{next(_numbers)}"
         self._guard = threading.RLock()
+        # The flow's own record: `sys.modules` is everybody's, and tools that look through it also take away.
+        self._modules: dict[str, ModuleType] = {}
         self._others: dict[Path, ModuleType] = {}
         self._serves_promptflow = False
         self._builtins = {**vars(builtins), "__import__": self._import}
         root = ModuleType(self._package)
         root.__path__ = [str(folder)]
-        sys.modules[self._package] = root
+        self._keep(self._package, root)
 
     @contextmanager
     def resolving(self) -> Generator[None]:
@@ -93,10 +95,7 @@ class FlowModules:
             if self._serves_promptflow:
                 self._serves_promptflow = False
                 FINDER.release()
-        # A copy: other threads import while this one looks.
-        for name in [
-            name for name in sys.modules.copy() if name == self._package or name.startswith(f"{self._package}.")
-        ]:
+        for name in list(self._modules):
             sys.modules.pop(name, None)
 
     def _import(
@@ -144,17 +143,16 @@ class FlowModules:
 
     def _module(self, full: str) -> ModuleType:
         with self._guard:
-            found = sys.modules.get(full)
+            found = self._modules.get(full)
             if found is not None:
                 return found
-            parent = full.rpartition(".")[0]
-            if parent != self._package:
-                self._module(parent)
+            package, _, name = full.rpartition(".")
+            parent = self._module(package)
             place = self._place(full)
             if place is None:
                 raise ModuleNotFoundError(f"No module named {full.removeprefix(self._package + '.')!r}", name=full)
             module = self._execute(full, place)
-            setattr(sys.modules[parent], full.rpartition(".")[2], module)
+            setattr(parent, name, module)
             return module
 
     def _place(self, full: str) -> Path | None:
@@ -169,22 +167,28 @@ class FlowModules:
         if place.is_dir():
             module = ModuleType(full)
             module.__path__ = [str(place)]
-            sys.modules[full] = module
-            return module
+            return self._keep(full, module)
         inner = [str(place.parent)] if place.name == "__init__.py" else None
         spec = importlib.util.spec_from_file_location(full, place, submodule_search_locations=inner)
         if spec is None:
             raise FlowError("this is not a Python file", where=str(place))
         module = importlib.util.module_from_spec(spec)
         module.__dict__["__builtins__"] = self._builtins
-        sys.modules[full] = module
+        self._keep(full, module)
         try:
             # Compiled here and not by the loader: no __pycache__ in the user's folder, and never a stale one.
             code = compile(place.read_bytes(), str(place), "exec", dont_inherit=True)
             exec(code, module.__dict__)  # noqa: S102 - running the flow's own code is what this file is for
         except BaseException:
+            self._modules.pop(full, None)
             sys.modules.pop(full, None)
             raise
+        # A file may put an object in the place of its own module.
+        return self._keep(full, sys.modules.get(full, module))
+
+    def _keep(self, full: str, module: ModuleType) -> ModuleType:
+        # Classes and pickles find their module by its name.
+        self._modules[full] = sys.modules[full] = module
         return module
 
     def _sweep(self, known: set[str]) -> None:
