@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry import trace
@@ -15,7 +14,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from opentelemetry.util.types import AttributeValue
 
 from pilothouse.core.version import VERSION
-from pilothouse.tracing.provider import SCOPE
+from pilothouse.tracing.encoding import KINDS, SpanRecord
+from pilothouse.tracing.provider import SCOPE, Processors
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _SCOPE = InstrumentationScope(SCOPE, VERSION)
@@ -54,7 +54,7 @@ class CompletedSpans:
     def record(
         self,
         name: str,
-        attributes: Mapping[str, AttributeValue],
+        attributes: dict[str, AttributeValue],
         *,
         start_ns: int,
         end_ns: int,
@@ -66,7 +66,7 @@ class CompletedSpans:
 
         Args:
             name: What it is called.
-            attributes: Texts, numbers, booleans, or tuples of one kind of these; the mapping is not kept.
+            attributes: Texts, numbers, booleans, or tuples of one kind of these; the mapping may be changed here.
             start_ns: Nanoseconds since 1970.
             end_ns: The same.
             kind: What it is to the other side.
@@ -85,12 +85,31 @@ class CompletedSpans:
             around, trace_id = trace.set_span_in_context(NonRecordingSpan(parent), _NOWHERE), parent.trace_id
         if not tracer.sampler.should_sample(around, trace_id, name, kind, attributes).decision.is_sampled():
             return ""
+        processors = tracer.span_processor
+        relay = processors.alone if isinstance(processors, Processors) else None
+        writer = relay.writer if relay is not None else None
+        if writer is not None:
+            identity = f"{trace_id:032x}"
+            record = SpanRecord(
+                trace_id=identity,
+                span_id=f"{tracer.id_generator.generate_span_id():016x}",
+                parent_id=None if parent is None else f"{parent.span_id:016x}",
+                name=name,
+                kind=KINDS[kind.value],
+                start_ns=start_ns,
+                end_ns=end_ns,
+                status="error" if error else "unset",
+                status_message=error or None,
+                attributes=attributes,
+            )
+            writer.take(record, tracer.resource, _SCOPE)
+            return identity
         span = ReadableSpan(
             name=name,
             context=SpanContext(trace_id, tracer.id_generator.generate_span_id(), False, _SAMPLED),
             parent=parent,
             resource=tracer.resource,
-            attributes=dict(attributes),
+            attributes=attributes,
             kind=kind,
             status=Status(StatusCode.ERROR, error) if error else _UNSET,
             start_time=start_ns,
