@@ -20,7 +20,9 @@ from pilothouse.gateway.config.compilation import RouteTable, compile_routes
 from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.plane.app import Plane
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.metrics import Metrics
+from pilothouse.gateway.plane.records import Records
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
@@ -186,6 +188,7 @@ def _routes(
         )
         for name, (kind, address) in connections.items()
     ]
+<<<<<<< HEAD
     return compile_routes(settings, provider, specs)
 
 
@@ -195,13 +198,35 @@ def _parts(transport: Ways, ledger: ListLedger, metrics: Metrics, traces: Tracer
     router = Router(HealthBoard())
     settlement = Settlement(rates, kept, traces.get_tracer("test"), metrics)
     return Parts(
+=======
+    table = compile_routes(settings, provider, specs)
+    limiter = MemoryLimiter(settings.limits, LimiterState()) if settings.limits else None
+    snapshot = Snapshot(
+        version="1",
+        settings=settings,
+        routes=table.routes,
+        open_routes=table.open_routes,
+        keys=keys,
+        limiter=limiter,
+        guards=_guards(settings),
+        caches=_caches(settings, embed),
+    )
+    ledger, metrics, rates = ListLedger(), Metrics(), FlatRates()
+    transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
+    records = Records(ledger, (traces or TracerProvider()).get_tracer("test"), metrics)  # type: ignore[arg-type]
+    settlement = Settlement(rates, records)  # type: ignore[arg-type]
+    router = Router(HealthBoard())
+    deadlines = Deadlines()
+    parts = Parts(
+>>>>>>> main
         router=router,
         transport=transport,
         rates=rates,
         settlement=settlement,
         ledger=kept,
         metrics=metrics,
-        shadows=Shadows(router, transport, settlement),
+        shadows=Shadows(router, transport, settlement, deadlines),
+        deadlines=deadlines,
     )
 
 

@@ -27,7 +27,7 @@ def unlocked_imports(files: Mapping[str, Content], locked: Collection[str]) -> I
         if not (top in own or top in sys.stdlib_module_names or is_promptflow(top) or normal_name(top) in locked):
             found.setdefault(top, (name, line))
     # Looks through every installed package: seconds, where there are many.
-    bringing = packages_distributions() if found else {}
+    bringing: Mapping[str, list[str]] = packages_distributions() if found else {}
     for top, (name, line) in found.items():
         # A package that is installed from a folder names no modules: most are called as their module is.
         packages = sorted({normal_name(package) for package in bringing.get(top, (top,))})
