@@ -188,37 +188,15 @@ def _routes(
         )
         for name, (kind, address) in connections.items()
     ]
-<<<<<<< HEAD
     return compile_routes(settings, provider, specs)
 
 
 def _parts(transport: Ways, ledger: ListLedger, metrics: Metrics, traces: TracerProvider) -> Parts:
     rates: Any = FlatRates()
     kept: Any = ledger
-    router = Router(HealthBoard())
-    settlement = Settlement(rates, kept, traces.get_tracer("test"), metrics)
+    router, deadlines = Router(HealthBoard()), Deadlines()
+    settlement = Settlement(rates, Records(kept, traces.get_tracer("test"), metrics))
     return Parts(
-=======
-    table = compile_routes(settings, provider, specs)
-    limiter = MemoryLimiter(settings.limits, LimiterState()) if settings.limits else None
-    snapshot = Snapshot(
-        version="1",
-        settings=settings,
-        routes=table.routes,
-        open_routes=table.open_routes,
-        keys=keys,
-        limiter=limiter,
-        guards=_guards(settings),
-        caches=_caches(settings, embed),
-    )
-    ledger, metrics, rates = ListLedger(), Metrics(), FlatRates()
-    transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
-    records = Records(ledger, (traces or TracerProvider()).get_tracer("test"), metrics)  # type: ignore[arg-type]
-    settlement = Settlement(rates, records)  # type: ignore[arg-type]
-    router = Router(HealthBoard())
-    deadlines = Deadlines()
-    parts = Parts(
->>>>>>> main
         router=router,
         transport=transport,
         rates=rates,
