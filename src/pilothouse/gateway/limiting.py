@@ -9,8 +9,9 @@ from hashlib import sha256
 
 from pilothouse.access.keys.service import KeyService
 from pilothouse.core.services import Services
-from pilothouse.core.storage.sql import Database
+from pilothouse.core.storage.sql import Database, identity
 from pilothouse.gateway.ledger.apart import spent_apart
+from pilothouse.gateway.ledger.hosts.service import LedgerHosts
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.limits.opening import Spend, opening_balances
@@ -31,9 +32,10 @@ _PATIENCE = 8.0
 def shared_name(database: Database) -> str:
     """Return what a project's counters are called in Redis.
 
-    Projects may share a server, and replicas of one project its database: who shares that shares limits.
+    Projects may share a server, and replicas of one project its database: who shares that shares limits, under
+    whatever address it is reached.
     """
-    return f"pilothouse-{sha256(database.label.encode()).hexdigest()[:12]}"
+    return f"pilothouse-{sha256(identity(database).encode()).hexdigest()[:12]}"
 
 
 class History:
@@ -150,7 +152,11 @@ class Limiting:
         return self._shared
 
     async def _flush(self) -> None:
-        await asyncio.to_thread(self._services.get(LedgerWriter).flush)
+        await asyncio.to_thread(self._written)
+
+    def _written(self) -> None:
+        self._services.get(LedgerWriter).flush()
+        self._services.get(LedgerHosts).send()  # what other hosts will open the windows with
 
     def _key_names(self) -> dict[str, str]:
         return {key.id: key.name for key in self._services.get(KeyService).list()}

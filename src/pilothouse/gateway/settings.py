@@ -338,6 +338,8 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
         access: ``keys`` wants a virtual key of every caller; ``open`` wants none, on the loopback alone; ``auto`` is
             open on the loopback until the first key is made.
         redis: ``redis://...`` where limits, budgets and caches are shared; empty for within the process.
+        share_ledger: Whether ledger rows go to other hosts through the database; None: where it is a PostgreSQL and
+            there is a Redis.
         notice: Seconds that calls are still taken after the signal to end, while readiness says no already: time for
             a load balancer to notice.
         drain: Seconds that calls in flight are given when the gateway ends, after that.
@@ -356,6 +358,7 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
     workers: _Count = 1
     access: Literal["auto", "keys", "open"] = "auto"
     redis: str = ""
+    share_ledger: bool | None = None
     notice: _Wait = 0.0
     drain: _Wait = 600.0
     max_body: _Count = 33_554_432
