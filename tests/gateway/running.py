@@ -20,7 +20,9 @@ from pilothouse.gateway.config.compilation import compile_routes
 from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.plane.app import Plane
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.metrics import Metrics
+from pilothouse.gateway.plane.records import Records
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
@@ -175,8 +177,10 @@ async def running(
     )
     ledger, metrics, rates = ListLedger(), Metrics(), FlatRates()
     transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
-    settlement = Settlement(rates, ledger, (traces or TracerProvider()).get_tracer("test"), metrics)  # type: ignore[arg-type]
+    records = Records(ledger, (traces or TracerProvider()).get_tracer("test"), metrics)  # type: ignore[arg-type]
+    settlement = Settlement(rates, records)  # type: ignore[arg-type]
     router = Router(HealthBoard())
+    deadlines = Deadlines()
     parts = Parts(
         router=router,
         transport=transport,
@@ -184,7 +188,8 @@ async def running(
         settlement=settlement,
         ledger=ledger,  # type: ignore[arg-type]
         metrics=metrics,
-        shadows=Shadows(router, transport, settlement),
+        shadows=Shadows(router, transport, settlement, deadlines),
+        deadlines=deadlines,
     )
     plane = Plane(parts, snapshot)
     started = asyncio.Event()

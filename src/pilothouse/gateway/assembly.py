@@ -32,7 +32,9 @@ from pilothouse.gateway.ledger.keeping import LedgerKeeper
 from pilothouse.gateway.ledger.writer import FOLDER, LedgerWriter
 from pilothouse.gateway.limiting import AnyLimiter, Limiting
 from pilothouse.gateway.plane.app import Plane
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.metrics import Metrics
+from pilothouse.gateway.plane.records import Records
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
@@ -102,8 +104,10 @@ class Gateway:
             self._config, self._ready.config.version.number, self._config_changed, self._config_broken
         )
         self._transport = open_ways(self._models)
-        settlement = Settlement(self.rates, self.ledger, services.get(TracingService).tracer, self.metrics)
-        self._shadows = Shadows(self.router, self._transport, settlement)
+        self._records = Records(self.ledger, services.get(TracingService).tracer, self.metrics)
+        settlement = Settlement(self.rates, self._records)
+        deadlines = Deadlines()
+        self._shadows = Shadows(self.router, self._transport, settlement, deadlines)
         self._captures: dict[CaptureSettings, CaptureWriter] = {}
         parts = Parts(
             router=self.router,
@@ -113,6 +117,7 @@ class Gateway:
             ledger=self.ledger,
             metrics=self.metrics,
             shadows=self._shadows,
+            deadlines=deadlines,
             used_keys=self._key_uses.seen,
         )
         self._ring = self._key_watcher.ring
@@ -176,6 +181,7 @@ class Gateway:
         await self._shelf.aclose()
         await self._transport.aclose()
         await self._models.aclose()
+        self._records.flush()
         self.ledger.close()
         await asyncio.to_thread(self._send_last)
         for writer in self._captures.values():

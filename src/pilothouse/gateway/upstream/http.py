@@ -35,7 +35,7 @@ _KEPT: Final = (
     "x-amzn-errortype",
     "openai-processing-ms",
 )
-"""Headers of an answer that somebody reads; looking at each costs less than turning all of them into Python."""
+"""Headers of an answer that somebody may read; looking at each costs less than turning all of them into Python."""
 
 
 class HttpTransport:
@@ -98,15 +98,21 @@ class HttpTransport:
 class HttpAnswer:
     """One answer; see ``Answer``."""
 
-    __slots__ = ("_body", "_reader", "_sending", "headers", "status")
+    __slots__ = ("_body", "_reader", "_response", "_sending", "content_type", "status")
 
     def __init__(self, response: Response, *, sending: StreamRequest | None = None, body: bytes | None = None) -> None:
         self._sending = sending
         self._body = body
         self._reader: ResponseBodyReader | None = response.body_reader if sending is not None else None
+        self._response = response
         self.status = response.status
-        found = ((name, _header(response, name)) for name in _KEPT)
-        self.headers: Mapping[str, str] = {name: value for name, value in found if value is not None}
+        self.content_type = _header(response, "content-type") or ""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those that somebody may want to read."""
+        found = ((name, _header(self._response, name)) for name in _KEPT)
+        return {name: value for name, value in found if value is not None}
 
     async def read(self) -> bytes | None:
         """Return the next piece, or None at the end.
