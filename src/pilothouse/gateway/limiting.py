@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import Self
 
 from pilothouse.access.keys.service import KeyService
 from pilothouse.core.services import Services
@@ -17,8 +18,10 @@ from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.limits.opening import Spend, opening_balances
 from pilothouse.gateway.limits.rules import Rule
 from pilothouse.gateway.limits.shared.limiter import SharedLimiter
-from pilothouse.gateway.limits.shared.link import Link
+from pilothouse.gateway.limits.shared.link import Link, Unavailable
 from pilothouse.gateway.limits.shared.state import SharedState
+from pilothouse.gateway.limits.types import LimitState
+from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.settings import GatewaySettings, LimitRule
 from pilothouse.models.rates.moments import moment_ns
 
@@ -49,6 +52,46 @@ class History:
         self._services.get(LedgerWriter).flush()
         for row in spent_apart(self._services.root, since_ns):
             yield Spend(tenant=row.tenant, route=row.route, requests=row.requests, tokens=row.tokens, cost=row.cost)
+
+
+class LiveLimits:
+    """The limiter that serves in this process, for who asks where limits stand.
+
+    Attributes:
+        limiter: None where no gateway serves here.
+    """
+
+    def __init__(self) -> None:
+        self.limiter: AnyLimiter | None = None
+
+    @classmethod
+    def build(cls, _services: Services) -> Self:
+        """Build it empty; a gateway puts its limiter here."""
+        return cls()
+
+
+def live_counts(services: Services, settings: GatewaySettings) -> list[LimitState] | None:
+    """Return what limits have counted and hold set aside now; not within an event loop.
+
+    Returns:
+        None where this process cannot know: the counters are another process's, or Redis is away.
+    """
+    here = services.get(LiveLimits).limiter
+    if settings.redis:
+        link = Link(settings.redis, name=shared_name(services.get(Database)), timeout=_LINK_SECONDS)
+        return asyncio.run(_counted(settings, link))
+    return asyncio.run(here.usage()) if here is not None else None
+
+
+async def _counted(settings: GatewaySettings, link: Link) -> list[LimitState] | None:
+    state = SharedState(link)
+    try:
+        state.epoch = await link.epoch()
+        return await SharedLimiter(settings.limits, state).usage()
+    except (Unavailable, Refusal):
+        return None
+    finally:
+        await link.aclose()
 
 
 class Limiting:
@@ -88,7 +131,7 @@ class Limiting:
             return None
         if isinstance(self._limiter, SharedLimiter):
             self._unchecked += self._limiter.unchecked
-        self._limiter = self._made(settings)
+        self._limiter = self._services.get(LiveLimits).limiter = self._made(settings)
         return self._limiter
 
     @property
