@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from opentelemetry.sdk.trace import TracerProvider
 
 from pilothouse.access.keys.ring import KeyRing
@@ -191,7 +192,7 @@ async def running(
         shadows=Shadows(router, transport, settlement, deadlines),
         deadlines=deadlines,
     )
-    plane = Plane(parts, snapshot)
+    plane = Plane(parts, replace(snapshot, begin_span=records.begin_span if settings.traceparent else None))
     started = asyncio.Event()
     server = GatewayServer(
         plane,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.trace import NoOpTracer, SpanContext, TraceFlags
 
 from pilothouse.tracing import conventions as names
 from pilothouse.tracing.completed import CompletedSpans, remote_parent
@@ -91,3 +91,22 @@ def test_both_ends_of_a_call_tell_its_tokens_and_they_count_once(capture: Captur
         assert (shown[trace].input_tokens, shown[trace].output_tokens) == (100, 7)
         assert (listed[trace].input_tokens, listed[trace].output_tokens) == (100, 7)
     assert shown[both].total == 4
+
+
+def test_a_span_is_named_before_it_is_told(capture: Capture) -> None:
+    spans = CompletedSpans(capture.tracer)
+    begun = spans.begin(GIVEN)
+    assert spans.record("call", {}, start_ns=START, end_ns=START + SECOND, begun=begun) == TRACE
+    capture.flush()
+    (line,) = capture.lines()
+    assert begun.header == f"00-{TRACE}-{line['span_id']}-01"
+    assert line["parent_id"] == SPAN
+
+
+@pytest.mark.parametrize(("header", "handed_on"), [(GIVEN, GIVEN), (f"cc-{TRACE}-{SPAN}-ff-x", GIVEN), ("x", "")])
+def test_where_nothing_is_told_the_clients_span_stays_the_parent(header: str, handed_on: str) -> None:
+    assert CompletedSpans(NoOpTracer()).begin(header).header == handed_on
+
+
+def test_a_client_that_wants_no_trace_is_handed_on_as_such(capture: Capture) -> None:
+    assert CompletedSpans(capture.tracer).begin(GIVEN[:-1] + "0").header == GIVEN[:-1] + "0"

@@ -291,6 +291,7 @@ class Gateway:
             guards=ready.guards,
             caches=ready.caches,
             capture=self._capturing(settings.capture),
+            begin_span=self._records.begin_span if settings.traceparent else None,
         )
 
     def _is_open(self, settings: GatewaySettings, ring: KeyRing) -> bool:

@@ -346,6 +346,7 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
         max_body: Bytes of the longest request.
         head_timeout: Seconds for the head of a request to arrive, and for each further piece of its body.
         connections: Most client connections in one process.
+        traceparent: Whether upstreams are told the call's trace (W3C Trace Context).
         unpriced: Whether a call whose price is unknown may pass a money limit.
         routes: Model name to what stands behind it; empty: every connection that serves models is a route.
         limits: Limits and budgets.
@@ -364,6 +365,7 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
     max_body: _Count = 33_554_432
     head_timeout: _Seconds = 15.0
     connections: _Count = 4096
+    traceparent: bool = True
     unpriced: Literal["refuse", "pass"] = "refuse"
     routes: dict[str, RouteSettings] = {}
     limits: tuple[LimitRule, ...] = ()
