@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from opentelemetry import trace
@@ -15,7 +14,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from opentelemetry.util.types import AttributeValue
 
 from pilothouse.core.version import VERSION
-from pilothouse.tracing.provider import SCOPE
+from pilothouse.tracing.encoding import KINDS, SpanRecord
+from pilothouse.tracing.provider import SCOPE, Processors
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _SCOPE = InstrumentationScope(SCOPE, VERSION)
@@ -87,7 +87,7 @@ class CompletedSpans:
     def record(
         self,
         name: str,
-        attributes: Mapping[str, AttributeValue],
+        attributes: dict[str, AttributeValue],
         *,
         start_ns: int,
         end_ns: int,
@@ -100,7 +100,7 @@ class CompletedSpans:
 
         Args:
             name: What it is called.
-            attributes: Texts, numbers, booleans, or tuples of one kind of these; the mapping is not kept.
+            attributes: Texts, numbers, booleans, or tuples of one kind of these; the mapping may be changed here.
             start_ns: Nanoseconds since 1970.
             end_ns: The same.
             kind: What it is to the other side.
@@ -118,12 +118,31 @@ class CompletedSpans:
             begun = self._begun(tracer, parent, name, kind, attributes)
         if not begun.trace_id:
             return ""
+        processors = tracer.span_processor
+        relay = processors.alone if isinstance(processors, Processors) else None
+        writer = relay.writer if relay is not None else None
+        if writer is not None:
+            identity = f"{begun.trace_id:032x}"
+            record = SpanRecord(
+                trace_id=identity,
+                span_id=f"{begun.span_id:016x}",
+                parent_id=None if begun.parent is None else f"{begun.parent.span_id:016x}",
+                name=name,
+                kind=KINDS[kind.value],
+                start_ns=start_ns,
+                end_ns=end_ns,
+                status="error" if error else "unset",
+                status_message=error or None,
+                attributes=attributes,
+            )
+            writer.take(record, tracer.resource, _SCOPE)
+            return identity
         span = ReadableSpan(
             name=name,
             context=SpanContext(begun.trace_id, begun.span_id, False, _SAMPLED),
             parent=begun.parent,
             resource=tracer.resource,
-            attributes=dict(attributes),
+            attributes=attributes,
             kind=kind,
             status=Status(StatusCode.ERROR, error) if error else _UNSET,
             start_time=start_ns,
@@ -139,7 +158,7 @@ class CompletedSpans:
         parent: SpanContext | None,
         name: str = "",
         kind: SpanKind = SpanKind.SERVER,
-        attributes: Mapping[str, AttributeValue] | None = None,
+        attributes: dict[str, AttributeValue] | None = None,
     ) -> Begun:
         """Name a span that the sampler wants; the ids of one it does not want are 0."""
         if parent is None:
