@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.trace import NoOpTracer, SpanContext, TraceFlags
 
 from pilothouse.tracing import conventions as names
 from pilothouse.tracing.completed import CompletedSpans, remote_parent
@@ -122,3 +122,22 @@ def test_a_processor_of_somebody_else_sees_completed_spans_too(tmp_path: Path) -
     assert first.pop("span_id") != second.pop("span_id")
     assert first == second
     assert (first["status"], first["status_message"], first["kind"]) == ("error", "why", "server")
+
+
+def test_a_span_is_named_before_it_is_told(capture: Capture) -> None:
+    spans = CompletedSpans(capture.tracer)
+    begun = spans.begin(GIVEN)
+    assert spans.record("call", {}, start_ns=START, end_ns=START + SECOND, begun=begun) == TRACE
+    capture.flush()
+    (line,) = capture.lines()
+    assert begun.header == f"00-{TRACE}-{line['span_id']}-01"
+    assert line["parent_id"] == SPAN
+
+
+@pytest.mark.parametrize(("header", "handed_on"), [(GIVEN, GIVEN), (f"cc-{TRACE}-{SPAN}-ff-x", GIVEN), ("x", "")])
+def test_where_nothing_is_told_the_clients_span_stays_the_parent(header: str, handed_on: str) -> None:
+    assert CompletedSpans(NoOpTracer()).begin(header).header == handed_on
+
+
+def test_a_client_that_wants_no_trace_is_handed_on_as_such(capture: Capture) -> None:
+    assert CompletedSpans(capture.tracer).begin(GIVEN[:-1] + "0").header == GIVEN[:-1] + "0"
