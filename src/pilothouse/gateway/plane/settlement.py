@@ -11,6 +11,7 @@ from opentelemetry.trace import Tracer
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.limits.types import Reservation
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
+from pilothouse.gateway.plane.asking.given_up import less_sure, most_of, sure_usage
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.metrics import Metrics
@@ -46,7 +47,7 @@ class Settlement:
     """
 
     def __init__(self, rates: RateCard, ledger: LedgerWriter, tracer: Tracer, metrics: Metrics) -> None:
-        self._rates = rates
+        self.rates = rates
         self._ledger = ledger
         self._spans = CompletedSpans(tracer)
         self._metrics = metrics
@@ -55,28 +56,40 @@ class Settlement:
         """Settle, record and count a call; nothing here may fail it."""
         took = time.perf_counter_ns() - call.begun
         overhead = took - call.waited
-        self._take_usage(call, relay)
+        # Whatever was given up before an answer came to its end: most calls have nothing of it.
+        may_be_unsure = call.status != "ok" or len(call.attempts) > 1
+        sure = sure_usage(call, relay, self.rates) if call.status != "ok" else None
+        self._take_usage(call, relay, sure)
         self._price(call)
+        if sure is not None:
+            less_sure(call)
+        given_up, may_cost = most_of(call.attempts) if may_be_unsure else (0, None)
         # The row first: nothing is awaited before it, so nothing that ends this call or process early loses it.
         if call.key is not None or call.snapshot.keys is None:
             self._trace(call, took, overhead)
-            self._ledger.record(_entry(call, took, overhead))
+            entry = _entry(call, took, overhead)
+            self._ledger.record(_unsure(entry, call, given_up, may_cost) if given_up else entry)
         self._metrics.ended(call, took, overhead)
+        if given_up:
+            self._metrics.given_up(call, may_cost)
         reservation, limiter = call.reservation, call.snapshot.limiter
         if reservation is not None and limiter is not None:
-            await limiter.settle(reservation, tokens=_used(call, reservation), cost=call.cost)
+            cost, tokens = call.cost, _used(call, reservation)
+            if given_up:
+                cost = None if cost is None or may_cost is None else cost + may_cost
+                if sure is not None:
+                    guess = _estimate(call)
+                    tokens = max(tokens, guess.total_tokens if guess is not None else 0)
+            await limiter.settle(reservation, tokens=tokens, cost=cost)
 
-    def _take_usage(self, call: Call, relay: Relay | None) -> None:
+    def _take_usage(self, call: Call, relay: Relay | None, sure: Usage | None) -> None:
         if relay is not None:
             call.response_model = relay.model or call.response_model
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
-            is_ours = call.usage_source == "estimated"  # we ended the answer
-            if relay.usage is not None and relay.is_finished and not is_ours:
+            if sure is None and relay.usage is not None and relay.is_finished and call.usage_source == "none":
                 call.usage, call.usage_source = relay.usage, "provider"
-            elif relay.usage is not None and not is_ours:
-                # What was read is counted by the provider; what was written before the end, by us.
-                written = max(relay.usage.output_tokens, _written(call))
-                call.usage, call.usage_source = replace(relay.usage, output_tokens=written), "estimated"
+        if sure is not None:
+            call.usage, call.usage_source = sure, "estimated"
         if call.usage is not None and not _is_sound(call.usage):
             # Counted as it stands, one lie would spend or give back what everybody's limits hold.
             call.incidents.append("usage_nonsense")
@@ -92,10 +105,10 @@ class Settlement:
             return
         model = deployment.model or call.model
         provider = deployment.provider.name
-        rate = self._rates.rate(provider, model, call.at_ns)
+        rate = self.rates.rate(provider, model, call.at_ns)
         if rate is None and call.response_model and call.response_model != model:
             # A deployment may have a name of its own; the answer says which model it is.
-            rate = self._rates.rate(provider, call.response_model, call.at_ns)
+            rate = self.rates.rate(provider, call.response_model, call.at_ns)
         if rate is not None:
             call.cost, call.price = rate.cost(call.usage), rate.id
 
@@ -173,6 +186,14 @@ def _estimate(call: Call) -> Usage | None:
 
 def _written(call: Call) -> int:
     return max(call.deltas, -(-call.output_bytes // BYTES_PER_TOKEN))
+
+
+def _unsure(entry: LedgerEntry, call: Call, given_up: int, may_cost: int | None) -> LedgerEntry:
+    """Return a row with what may be billed beyond its cost."""
+    charged = entry.charged
+    if may_cost is None and call.reservation is not None:
+        charged = max(call.reservation.cost, call.cost or 0)
+    return replace(entry, given_up=given_up, may_cost=may_cost, charged=charged)
 
 
 def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:

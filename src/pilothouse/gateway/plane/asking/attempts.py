@@ -7,10 +7,12 @@ import time
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pilothouse.core.errors import PilothouseError
 from pilothouse.gateway.dialects.codecs import codec, has_codec
+from pilothouse.gateway.plane.admission import bound
+from pilothouse.gateway.plane.asking.given_up import broken, has_room, may_be_billed
 from pilothouse.gateway.plane.asking.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
 from pilothouse.gateway.plane.asking.translation import outgoing_body, whole_answer
 from pilothouse.gateway.plane.call import Call, is_metered, may_continue
@@ -18,6 +20,8 @@ from pilothouse.gateway.refusals import STATUSES, Refusal
 from pilothouse.gateway.routing.types import Itinerary, Step
 from pilothouse.gateway.types import Attempt, Failure, Wire
 from pilothouse.gateway.upstream.types import Answer, Transport, UpstreamFault
+from pilothouse.models.rates.card import RateCard
+from pilothouse.models.types import Usage
 
 _LONGEST_REFUSAL: Final = 65_536
 _LONGEST_ANSWER: Final = 1 << 28
@@ -74,6 +78,7 @@ class Opened(Struct, kw_only=True):
         body: The whole answer in the client's form; None for a stream.
         relay: For a stream: what the bytes go through.
         first: For a stream: what the first bytes became.
+        usage: Of a whole answer: what its provider counted.
     """
 
     step: Step
@@ -83,6 +88,7 @@ class Opened(Struct, kw_only=True):
     body: bytes | None = None
     relay: Relay | None = None
     first: bytes = b""
+    usage: Usage | None = None
 
 
 class Attempts:
@@ -92,12 +98,14 @@ class Attempts:
         call: The call.
         itinerary: Who is asked, and who next.
         transport: The way to them.
+        rates: What calls cost, for what was given up.
     """
 
-    def __init__(self, call: Call, itinerary: Itinerary, transport: Transport) -> None:
+    def __init__(self, call: Call, itinerary: Itinerary, transport: Transport, rates: RateCard) -> None:
         self._call = call
         self._itinerary = itinerary
         self._transport = transport
+        self._rates = rates
         self._last: AttemptFailed | None = None
         self._resume: TranslatingRelay | None = None
 
@@ -114,6 +122,9 @@ class Attempts:
         while (step := self._itinerary.next()) is not None:
             if step.wait:
                 self._call.waited += await _pause(step.wait)
+            if self._last is not None and not await has_room(self._call, step.deployment, self._rates):
+                self._leave(step)
+                break
             try:
                 if step.hedge_after is not None:
                     return await self._hedged(step)
@@ -122,10 +133,16 @@ class Attempts:
                 self._last = failed
         raise self._given_up()
 
-    def failed(self, step: Step, failed: AttemptFailed) -> None:
-        """Tell routing and the trace of an attempt that failed."""
+    def failed(self, step: Step, failed: AttemptFailed, pieces: int) -> None:
+        """Tell routing and the trace of an attempt that failed inside its answer, after so many pieces of it."""
+        broken(self._call, step.deployment, failed.failure, pieces, self._rates)
         self._itinerary.failed(step, failed.failure, retry_after=failed.retry_after, retryable=failed.retryable)
         self._last = failed
+
+    def _leave(self, step: Step) -> None:
+        """Make an attempt not: no budget holds it beside those that were given up."""
+        self._itinerary.failed(step, "cancelled", retryable=False)
+        self._call.incidents.append("attempt_beyond_budget")
 
     def _given_up(self) -> Refusal:
         last, way = self._last, self._itinerary
@@ -157,7 +174,7 @@ class Attempts:
                 done, running = await asyncio.wait(running, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     winner = await self._winner(task, winner)
-                if not done and (second := self._itinerary.hedge()) is not None:
+                if not done and (second := await self._second(step)) is not None:
                     running = {*running, asyncio.ensure_future(self._try(second, hedge=True))}
                 wait = None
         finally:
@@ -169,6 +186,14 @@ class Attempts:
             raise self._last
         return winner
 
+    async def _second(self, first: Step) -> Step | None:
+        """Return who is asked beside the first; None where nobody may be, or no budget holds both."""
+        second = self._itinerary.hedge()
+        if second is None or await has_room(self._call, second.deployment, self._rates, beside=first.deployment):
+            return second
+        self._leave(second)
+        return None
+
     async def _winner(self, task: asyncio.Future[Opened], winner: Opened | None) -> Opened | None:
         error = task.exception()
         if isinstance(error, AttemptFailed):
@@ -179,8 +204,12 @@ class Attempts:
             return task.result()
         else:
             # Both answered at once.
-            await task.result().answer.aclose()
-            self._itinerary.ended(task.result().step)
+            loser, call = task.result(), self._call
+            broken(call, loser.step.deployment, "cancelled", 0, self._rates)
+            call.deployment, call.usage = winner.step.deployment, winner.usage
+            call.usage_source = "none" if winner.usage is None else "provider"
+            await loser.answer.aclose()
+            self._itinerary.ended(loser.step)
         return winner
 
     async def _try(self, step: Step, *, hedge: bool = False) -> Opened:
@@ -205,17 +234,19 @@ class Attempts:
             call.deployment = step.deployment
             return opened
         finally:
-            call.attempts.append(
-                Attempt(
-                    deployment=step.deployment.id,
-                    begun_ns=begun - call.begun,
-                    duration_ns=time.perf_counter_ns() - begun,
-                    status=status,
-                    failure=failure,
-                    hedge=hedge,
-                    wait_ns=round(step.wait * 1e9),
-                )
+            attempt = Attempt(
+                deployment=step.deployment.id,
+                begun_ns=begun - call.begun,
+                duration_ns=time.perf_counter_ns() - begun,
+                status=status,
+                failure=failure,
+                hedge=hedge,
+                wait_ns=round(step.wait * 1e9),
             )
+            if failure is not None and may_be_billed(call, failure, status):
+                most = bound(call, step.deployment, self._rates)
+                attempt = structs.replace(attempt, given_up=True, may_cost=most)
+            call.attempts.append(attempt)
 
     async def _ask(self, step: Step) -> Opened:
         """Send the request and wait until the answer has begun: wholly for a plain one, a first event for a stream."""
@@ -283,7 +314,7 @@ class Attempts:
         call.output_bytes = whole.text_bytes
         call.response_model = whole.model
         kind = content_type if wire == call.endpoint.wire else "application/json"
-        return Opened(step=step, wire=wire, answer=answer, content_type=kind, body=whole.body)
+        return Opened(step=step, wire=wire, answer=answer, content_type=kind, body=whole.body, usage=whole.usage)
 
     async def _stream(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
         relay = self._relay(wire)
