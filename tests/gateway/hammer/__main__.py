@@ -109,6 +109,7 @@ async def _disturb(
         done.append(("worker" if number % 2 == 0 else "redis", time.time()))
         if number % 2 == 0:
             workers = site.workers(number // 2 % given.gateways)
+            assert workers, (site.folder / "stderr.txt").read_text()[-3000:]
             os.kill(workers[number // 2 % len(workers)], signal.SIGKILL)
         else:
             server.kill()

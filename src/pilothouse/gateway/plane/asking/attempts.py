@@ -180,7 +180,10 @@ class Attempts:
         finally:
             for task in running:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            for late in await asyncio.gather(*running, return_exceptions=True):
+                # An answer that was complete in the moment it was cancelled.
+                if isinstance(late, Opened):
+                    await self._lost(late, winner)
         if winner is None:
             assert self._last is not None
             raise self._last
@@ -204,13 +207,18 @@ class Attempts:
             return task.result()
         else:
             # Both answered at once.
-            loser, call = task.result(), self._call
-            broken(call, loser.step.deployment, "cancelled", 0, self._rates)
-            call.deployment, call.usage = winner.step.deployment, winner.usage
-            call.usage_source = "none" if winner.usage is None else "provider"
-            await loser.answer.aclose()
-            self._itinerary.ended(loser.step)
+            await self._lost(task.result(), winner)
         return winner
+
+    async def _lost(self, loser: Opened, winner: Opened | None) -> None:
+        """Let go of an answer that came beside another one: what is known of the call is the other's."""
+        call = self._call
+        broken(call, loser.step.deployment, "cancelled", 0, self._rates)
+        call.deployment = loser.step.deployment if winner is None else winner.step.deployment
+        call.usage = None if winner is None else winner.usage
+        call.usage_source = "none" if call.usage is None else "provider"
+        self._itinerary.ended(loser.step)
+        await loser.answer.aclose()
 
     async def _try(self, step: Step, *, hedge: bool = False) -> Opened:
         call = self._call
