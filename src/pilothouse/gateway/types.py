@@ -102,6 +102,10 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
         failure: None where it served the call.
         hedge: Whether it ran beside another.
         wait_ns: How long was waited before it.
+        given_up: Whether it was sent and its end was not awaited, or never came: its vendor may bill for it.
+        may_cost: Of such a one, the most that may be billed beyond what is in the row's ``cost``, nano-dollars; None
+            where its price, or how much it may write, is not known.
+        delivered: Of such a one, the tokens that had come: one for each piece.
     """
 
     deployment: str
@@ -111,6 +115,9 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failure: Failure | None = None
     hedge: bool = False
     wait_ns: int = 0
+    given_up: bool = False
+    may_cost: int | None = None
+    delivered: int = 0
 
 
 class LedgerEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,11 +143,14 @@ class LedgerEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
         status: How it ended.
         http_status: What the client got.
         code: The stable error code; empty for none.
-        usage: What was used; None where it is not known.
+        usage: What was used; None where it is not known. Of an answer that was given up: what is sure of it.
         usage_source: Whether the provider counted, or we did.
-        cost: Nano-dollars; None where usage or price is not known, never 0 for want of a price.
-        charged: Where the cost is not known, the nano-dollars that budgets took for it: what had been set aside; None
-            where the cost is known, or no limit held.
+        cost: Nano-dollars that are sure; None where usage or price is not known, never 0 for want of a price.
+        given_up: Attempts that were given up and may be billed.
+        may_cost: The most that is billed for them beyond ``cost``, nano-dollars; None where there are none, or the
+            most is not known of one of them.
+        charged: Where ``cost`` or ``may_cost`` is not known, the nano-dollars that budgets took for the call: what had
+            been set aside; None where both are known, or no limit held.
         price: Which price: ``source@date``; None where none is known.
         attempts: The routing trace.
         config: Version of the configuration that decided.
@@ -173,6 +183,8 @@ class LedgerEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
     usage_source: Literal["provider", "estimated", "none"] = "none"
     cost: int | None = None
+    given_up: int = 0
+    may_cost: int | None = None
     charged: int | None = None
     price: str | None = None
     attempts: tuple[Attempt, ...] = ()
@@ -182,3 +194,8 @@ class LedgerEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache: Literal["", "miss", "exact", "semantic"] = ""
     shadow: bool = False
     trace_id: str = ""
+
+    @property
+    def budgeted(self) -> int:
+        """Nano-dollars that budgets count: what is sure and what may be billed; else what had been set aside."""
+        return self.charged if self.charged is not None else (self.cost or 0) + (self.may_cost or 0)

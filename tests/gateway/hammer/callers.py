@@ -14,7 +14,7 @@ import aiohttp
 from msgspec import Struct
 
 FORMS = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}
-FAULTS = ("cut@3", "cut", "hang", "hang@3", "500", "500-times=1", "nousage", "usagetwice")
+FAULTS = ("cut@3", "cut", "hang", "hang@3", "500", "500-times=1", "nousage", "usagetwice", "hang@0-times=1")
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -52,7 +52,9 @@ class Outcome(Struct, kw_only=True):
         code: Of the error.
         pieces: Pieces of text it got.
         complete: Whether the answer came to its proper end.
-        ended: When, by the clock of the system.
+        vanished: Whether its client went away before its end.
+        begun: When, by the clock of the system.
+        ended: When.
     """
 
     plan: Plan
@@ -60,6 +62,8 @@ class Outcome(Struct, kw_only=True):
     code: str = ""
     pieces: int = 0
     complete: bool = False
+    vanished: bool = False
+    begun: float = 0.0
     ended: float = 0.0
 
 
@@ -70,6 +74,7 @@ class Crowd:
         urls: Of the gateways; calls go round.
         secrets: Of the keys.
         at_once: How many calls.
+        pause: Seconds that a client waits after a refusal before it goes.
 
     Attributes:
         outcomes: Of all calls so far.
@@ -77,9 +82,10 @@ class Crowd:
         most: By owner, the most answers that were under way at once.
     """
 
-    def __init__(self, urls: list[str], secrets: list[str], at_once: int) -> None:
+    def __init__(self, urls: list[str], secrets: list[str], at_once: int, pause: float = 0.0) -> None:
         self._urls = urls
         self._secrets = secrets
+        self._pause = pause
         self._at_once = asyncio.Semaphore(at_once)
         self._under_way = [0] * len(secrets)
         self.outcomes: list[Outcome] = []
@@ -95,17 +101,19 @@ class Crowd:
 
     async def _one(self, session: aiohttp.ClientSession, number: int, plan: Plan) -> None:
         async with self._at_once:
-            outcome = Outcome(plan=plan)
+            outcome = Outcome(plan=plan, begun=time.time())
             self.outcomes.append(outcome)
             try:
                 async with asyncio.timeout(plan.leaves_after):
                     await self._call(session, self._urls[number % len(self._urls)], outcome)
-            except (aiohttp.ClientError, TimeoutError, ConnectionError):
+            except TimeoutError:
+                outcome.complete, outcome.vanished = False, plan.leaves_after is not None
+            except (aiohttp.ClientError, ConnectionError):
                 outcome.complete = False
             outcome.ended = time.time()
-            if outcome.status == 503:
-                # Without counters nobody is let in; whoever asked for that waits a little.
-                await asyncio.sleep(1.0)
+            if outcome.status in (429, 503):
+                # Without counters nobody is let in, and a budget may be full of what is only set aside.
+                await asyncio.sleep(self._pause)
 
     async def _call(self, session: aiohttp.ClientSession, url: str, outcome: Outcome) -> None:
         plan = outcome.plan
@@ -143,6 +151,7 @@ async def _streamed(answer: aiohttp.ClientResponse, outcome: Outcome) -> None:
         outcome.pieces += bool(_text(event))
         if plan.leaves_at is not None and outcome.pieces >= plan.leaves_at:
             _leave(answer, reset=plan.reset)
+            outcome.vanished = True
             return
 
 
@@ -174,18 +183,19 @@ def body(plan: Plan) -> dict[str, Any]:
     return said | {"user": plan.words}
 
 
-def plans(seed: int, count: int, *, owners: int, faults: bool = True) -> list[Plan]:
-    """Draw calls: two thirds of them well-behaved."""
+def plans(seed: int, count: int, *, owners: int, faults: bool = True, calm: frozenset[int] = frozenset()) -> list[Plan]:
+    """Draw calls: two thirds of them well-behaved, and all of owners who are ``calm``."""
     chance = random.Random(seed)
-    return [_plan(chance, f"{seed}.{number}", owners, faults=faults) for number in range(count)]
+    return [_plan(chance, f"{seed}.{number}", owners, faults=faults, calm=calm) for number in range(count)]
 
 
-def _plan(chance: random.Random, name: str, owners: int, *, faults: bool) -> Plan:
+def _plan(chance: random.Random, name: str, owners: int, *, faults: bool, calm: frozenset[int]) -> Plan:
+    owner = chance.randrange(owners)
     tokens, stream = chance.randrange(4, 40), chance.random() < 0.7
     words = f"mock-tokens={tokens}-first={chance.randrange(0, 60)}"
     if stream:
         words += f"-pace={chance.choice((0, 1, 3))}"
-    kind = chance.random()
+    kind = 1.0 if owner in calm else chance.random()
     leaves_at = leaves_after = None
     fault = ""
     if kind < 0.12 and stream:
@@ -197,7 +207,7 @@ def _plan(chance: random.Random, name: str, owners: int, *, faults: bool) -> Pla
         words += f"-fault={fault}"
     return Plan(
         words=f"{words}-key={name}",
-        owner=chance.randrange(owners),
+        owner=owner,
         form=chance.choice(("chat", "chat", "messages")),
         stream=stream,
         fault=fault,

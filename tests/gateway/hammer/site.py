@@ -34,6 +34,9 @@ limiting.SharedState = functools.partial(limiting.SharedState, lease=2.0, gather
 """
 """Before `MAIN`: workers that are missed after two seconds instead of twelve."""
 
+PATIENT = QUICK.replace("lease=2.0, gather=0.4", "lease=6.0, gather=3.0")
+"""The same where many processes share few cores: who does not tell within the gathering what it saw is not counted."""
+
 _PYTHON = ["env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable, "-c"]
 
 OWNERS = [
@@ -41,8 +44,12 @@ OWNERS = [
     ("acme", "red", "bob"),
     ("acme", "blue", "cid"),
     ("beta", "one", "dan"),
+    ("gamma", "still", "eve"),
 ]
 """Organisation, team and user of each key."""
+
+CALM = frozenset({4})
+"""Owners whose calls all end well in a run at size, so that their budget runs out by what is sure."""
 
 
 class Site:

@@ -93,8 +93,8 @@ def test_two_hosts_are_one_gateway(hosts: Callable[[str], list[Site]]) -> None:
             rows = a.rows()
             assert rows == b.rows()
             verdict = judge(crowd.outcomes, rows, mock.bill.lines, RULES)
-            assert (verdict.without_row, verdict.twice, verdict.unequal, verdict.overshoot) == ([], [], [], 0)
-            assert verdict.completed > 30
+            assert (verdict.lost, verdict.twice, verdict.outside, verdict.overshoot) == ([], [], [], 0)
+            assert verdict.counted.calls > 30
             assert verdict.refused["budget_exceeded"] > 0
 
     asyncio.run(run())
@@ -126,7 +126,11 @@ def test_a_host_that_is_killed_leaves_its_budgets(hosts: Callable[[str], list[Si
             )
             spent = sum(line.cost for line in mock.bill.lines)
             with a.workspace() as there:
-                assert sum(row.cost for row in there.get(LedgerService).spend()) == spent  # and sent, by the asking
+                ledger = there.get(LedgerService)
+                # A row is on the disk a tenth of a second after its answer; asking sends it to the other host.
+                while sum(row.cost for row in ledger.spend()) < spent:
+                    await asyncio.sleep(0.05)
+                assert sum(row.cost for row in ledger.spend()) == spent
             held = [
                 Plan(words=f"mock-tokens=150-pace=50-key=z{n}", owner=0, form="chat", stream=True) for n in range(5)
             ]

@@ -71,13 +71,14 @@ def test_replicas_over_a_redis_that_is_killed(tmp_path: Path, sites: list[Site])
             assert sum([await asyncio.to_thread(figures, url, 'limit_refusals_total{rule="acme"}') for url in urls]) > 0
             assert site.stop() == [0, 0]
             verdict = judge(crowd.outcomes, site.rows(), mock.bill.lines, RULES)
-            assert (verdict.without_row, verdict.twice, verdict.unequal, verdict.misjudged) == ([], [], [], [])
+            assert (verdict.lost, verdict.twice, verdict.outside) == ([], [], [])
             assert verdict.overshoot == 0
-            assert verdict.completed > 60
+            assert verdict.counted.calls > 60
             assert crowd.most[3] <= 10
             used = {f"{state.rule} {state.value}".strip(): state.used for state in left if state.resource == "dollars"}
-            assert used.keys() == verdict.spent.keys()
-            assert all(used[name] >= spent for name, spent in verdict.spent.items()), (used, verdict.spent)
+            taken = {name: scope.taken for name, scope in verdict.scopes.items() if scope.taken}
+            assert used.keys() == taken.keys()
+            assert all(used[name] >= spent for name, spent in taken.items()), (used, taken)
 
     try:
         asyncio.run(run())

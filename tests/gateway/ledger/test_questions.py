@@ -126,6 +126,24 @@ def test_opening_balances_are_by_tenant_and_route(ledger: Ledger) -> None:
     assert (second.tenant, second.requests, second.cost) == (other, 3, 1_000_007), "unknown costs as set aside"
 
 
+def test_what_may_be_billed_stands_beside_the_cost_and_in_budgets(ledger: Ledger) -> None:
+    service = ledger(
+        entry(1),
+        entry(2, given_up=1, may_cost=500),
+        entry(3, given_up=2, may_cost=0),
+        entry(4, given_up=1, charged=2_000_000),
+        entry(5, status="failed", deployment="", cost=0, given_up=1, may_cost=70, at_ns=NOON_NS - 9 * DAY),
+        entry(6, at_ns=NOON_NS - 9 * DAY),
+    )
+    for _ in range(2):
+        (found,) = service.spend()
+        assert (found.cost, found.given_up, found.may_cost, found.may_unknown) == (5_000_000, 5, 570, 1)
+        (spent,) = service.spent(NOON_NS)
+        assert (spent.cost, spent.unsure) == (5_000_500, 1_000_500)
+        assert [row.given_up for row in service.spend((), CallFilter(since_ns=NOON_NS + 4))] == [1]
+        service.ingest()  # the older day is sealed, and answers stay
+
+
 def test_closed_days_are_sealed_and_answers_stay(folder: Path, ledger: Ledger) -> None:
     service = ledger(*(entry(number, at_ns=NOON_NS - (number % 5) * DAY) for number in range(50)))
     before = [service.spend(("day", "model")), service.calls(limit=100)]

@@ -88,6 +88,13 @@ def test_a_bill_is_laid_beside_the_ledger(ledger: Ledger, tmp_path: Path) -> Non
     assert said.alarm
 
 
+def test_a_bill_within_what_may_be_billed_is_no_alarm(ledger: Ledger) -> None:
+    service = ledger(entry(1, cost=10**9, given_up=1, may_cost=10**9))
+    for amount, alarm in ((10**9, False), (2 * 10**9, False), (3 * 10**9, True), (9 * 10**8, True)):
+        said = service.reconcile([BillLine(day="2026-11-20", model="m", amount=amount)], provider="house")
+        assert (said.may_cost, said.lines[0].may_cost, said.alarm) == (10**9, 10**9, alarm)
+
+
 def test_a_bill_of_json_is_exact(tmp_path: Path) -> None:
     path = tmp_path / "bill.json"
     path.write_text(

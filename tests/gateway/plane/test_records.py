@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from pilothouse.gateway.dialects.endpoints import endpoint
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.metrics import Metrics
-from pilothouse.gateway.plane.records import LARGEST_WAITING, LONGEST_WAIT, MOST_WAITING, Records
+from pilothouse.gateway.plane.records import LARGEST_WAITING, LONGEST_WAIT, MOST_WAITING, Ended, Records
 
 from ..running import ListLedger
 
@@ -31,7 +31,7 @@ class Kept:
     def end(self, raw: bytes = b"{}") -> str:
         call = Call(endpoint("POST", "/v1/chat/completions"), {}, SNAPSHOT)
         call.raw = raw
-        self.records.put(call, 2_000, 1_000)
+        self.records.put(Ended(call, 2_000, 1_000))
         return call.id
 
     @property

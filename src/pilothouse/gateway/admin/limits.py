@@ -19,10 +19,10 @@ from pilothouse.gateway.admin.routes import ConfigAnswer
 from pilothouse.gateway.config.service import ConfigService
 from pilothouse.gateway.config.types import ActiveConfig
 from pilothouse.gateway.ledger.service import LedgerService
-from pilothouse.gateway.ledger.types import CallFilter, Field, Forecast
+from pilothouse.gateway.ledger.types import CallFilter, Field, Forecast, TenantSpend
 from pilothouse.gateway.limiting import live_counts
 from pilothouse.gateway.limits.opening import Spend, balances
-from pilothouse.gateway.limits.rules import Rule, compile_rules
+from pilothouse.gateway.limits.rules import Rule, bind, compile_rules
 from pilothouse.gateway.limits.types import LimitState
 from pilothouse.gateway.limits.windows import window
 from pilothouse.gateway.settings import GatewaySettings, LimitRule, Period
@@ -46,6 +46,7 @@ class LimitStanding(Struct, frozen=True, kw_only=True):
             asked.
         held: Set aside now for calls in flight; null where that cannot be asked: without Redis the serving process
             alone knows.
+        unsure: Of ``used``, nano-dollars that may not be billed: those of attempts given up.
         enforced: Whether it refuses.
         ends_at: When the window ends; null where it has no end.
         forecast: What the window will come to, for money that all count together; null elsewhere.
@@ -61,20 +62,26 @@ class LimitStanding(Struct, frozen=True, kw_only=True):
     used: int | None
     held: int | None
     enforced: bool
+    unsure: int = 0
     ends_at: datetime | None = None
     forecast: Forecast | None = None
 
 
 class _History:
-    """The ledger as limits ask it."""
+    """The ledger as limits ask it; asked once for each moment."""
 
     def __init__(self, ledger: LedgerService) -> None:
         self._ledger = ledger
+        self._known: dict[int, list[TenantSpend]] = {}
+        self.unsure = False
 
     def spent(self, since_ns: int) -> Iterable[Spend]:
-        """Return what each tenant used since a moment."""
-        for row in self._ledger.spent(since_ns):
-            yield Spend(tenant=row.tenant, route=row.route, requests=row.requests, tokens=row.tokens, cost=row.cost)
+        """Return what each tenant used since a moment; of money, where ``unsure`` is set, what may not be billed."""
+        if since_ns not in self._known:
+            self._known[since_ns] = self._ledger.spent(since_ns)
+        for row in self._known[since_ns]:
+            cost = row.unsure if self.unsure else row.cost
+            yield Spend(tenant=row.tenant, route=row.route, requests=row.requests, tokens=row.tokens, cost=cost)
 
 
 def standings(services: Services) -> list[LimitStanding]:
@@ -92,8 +99,11 @@ def standings(services: Services) -> list[LimitStanding]:
     now_ns = (services.clock.now() - _EPOCH) // timedelta(microseconds=1) * 1000
     names = {key.id: key.name for key in services.get(KeyService).list()}
     used: dict[str, dict[str, int]] = {}
-    for (bound, _), amount in balances(rules, _History(ledger), now_ns, names).items():
+    history = _History(ledger)
+    for (bound, _), amount in balances(rules, history, now_ns, names).items():
         used.setdefault(bound.rule.identity, {})[bound.value] = amount
+    history.unsure = True
+    unsure = {bound.key: amount for (bound, _), amount in balances(rules, history, now_ns, names).items()}
     live = live_counts(services, settings)
     found: list[LimitStanding] = []
     for rule in rules:
@@ -101,7 +111,8 @@ def standings(services: Services) -> list[LimitStanding]:
         counts = _counts(rule, used.get(rule.identity, {}), here)
         for value, amount in sorted(counts.items(), key=lambda item: (-(item[1] or 0), item[0])):
             standing = _standing(rule, value, amount, here, now_ns)
-            found.append(replace(standing, forecast=_forecast(ledger, rule, names, now_ns)))
+            may_not = unsure.get(bind(rule, value).key, 0) if rule.resource == "dollars" else 0
+            found.append(replace(standing, unsure=may_not, forecast=_forecast(ledger, rule, names, now_ns)))
     return found
 
 

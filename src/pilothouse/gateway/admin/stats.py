@@ -28,6 +28,9 @@ class RouteStats(Struct, frozen=True, kw_only=True):
         output_tokens: Written.
         cost: Nano-dollars of calls of known cost.
         unknown: Calls of unknown cost.
+        given_up: Attempts that were given up and may be billed.
+        may_cost: The most that is billed for them beyond ``cost``, nano-dollars, as far as it is known.
+        may_unknown: Calls of which it is not known.
         sampled: Calls that the quantiles are taken from.
         p50_ns: Median nanoseconds of whole calls that ended well; None where there was none.
         p99_ns: 99th percentile, nearest rank.
@@ -48,6 +51,9 @@ class RouteStats(Struct, frozen=True, kw_only=True):
     p99_ns: int | None
     overhead_p50_ns: int | None
     overhead_p99_ns: int | None
+    given_up: int = 0
+    may_cost: int = 0
+    may_unknown: int = 0
 
 
 def route_stats(ledger: LedgerService, wanted: CallFilter) -> list[RouteStats]:
@@ -83,6 +89,9 @@ def route_stats(ledger: LedgerService, wanted: CallFilter) -> list[RouteStats]:
                 p99_ns=_quantile(whole, 99),
                 overhead_p50_ns=_quantile(own, 50),
                 overhead_p99_ns=_quantile(own, 99),
+                given_up=row.given_up,
+                may_cost=row.may_cost,
+                may_unknown=row.may_unknown,
             )
         )
     return sorted(found, key=lambda stats: (-stats.calls, stats.route))

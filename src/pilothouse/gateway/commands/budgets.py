@@ -92,6 +92,8 @@ def _row(item: LimitStanding, now: datetime) -> list[str]:
     name = item.name if item.enforced else f"{item.name} (shadow)"
     limit = f"{_amount(item, item.limit)} a {item.per}" if item.per else f"{item.limit:,} at once"
     used = "live" if item.used is None else _amount(item, item.used)
+    if item.unsure:
+        used += f", {dollars(item.unsure)} of it unsure"
     return [name, whose, used, limit, _bar(item), shown_moment(item.ends_at)[5:], _forecast(item, now)]
 
 

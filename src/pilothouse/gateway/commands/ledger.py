@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -16,11 +16,11 @@ from pilothouse.core.errors import UserError
 from pilothouse.core.services import Services
 from pilothouse.core.storage.files import write_atomic
 from pilothouse.core.terminal import console, emit_json, table
-from pilothouse.gateway.admin.stats import SAMPLE, route_stats
+from pilothouse.gateway.admin.stats import SAMPLE, RouteStats, route_stats
 from pilothouse.gateway.commands.options import dollars, json_option, moment, nanoseconds, pairs, seconds, span
 from pilothouse.gateway.ledger.bills import read_bill
 from pilothouse.gateway.ledger.service import LedgerService
-from pilothouse.gateway.ledger.types import FOREVER, CallFilter, Dimension, Field, LedgerCall
+from pilothouse.gateway.ledger.types import FOREVER, CallFilter, Dimension, Field, LedgerCall, SpendRow
 from pilothouse.gateway.types import NANO
 
 _DIMENSIONS: Final = get_args(Dimension)
@@ -88,6 +88,10 @@ def show(services: Services, call_id: str, as_json: bool) -> None:
         ("took", f"{seconds(entry.duration_ns)}, {seconds(entry.overhead_ns)} of it in the gateway"),
         ("tokens", f"{usage.input_tokens} in, {usage.output_tokens} out, by {entry.usage_source}" if usage else "?"),
         ("cost", f"{dollars(call.cost)} by {call.price or 'no known price'}{', re-rated' if call.revised else ''}"),
+        (
+            "may cost",
+            _may(entry.given_up, entry.may_cost or 0, entry.may_cost is None) if entry.given_up else "no more",
+        ),
         ("config", entry.config or "-"),
         ("experiment", f"{entry.experiment}, arm {entry.arm}" if entry.experiment else "-"),
         ("trace", entry.trace_id or "-"),
@@ -98,6 +102,9 @@ def show(services: Services, call_id: str, as_json: bool) -> None:
         ended = f"{attempt.failure} ({attempt.status or 'no answer'})" if attempt.failure else "served"
         hedge = ", beside another" if attempt.hedge else ""
         line = f"attempt {number}   {attempt.deployment}: {ended} after {seconds(attempt.duration_ns)}{hedge}"
+        if attempt.given_up:
+            most = "an unknown amount" if attempt.may_cost is None else f"up to {dollars(attempt.may_cost)}"
+            line += f"; given up with {attempt.delivered} tokens delivered, {most} may be billed"
         console().print(Text(line), soft_wrap=True)
 
 
@@ -130,6 +137,7 @@ def spend(services: Services, by: tuple[Dimension, ...], as_json: bool, **given:
     ]
     columns = (*by, ">calls", ">failed", ">tokens in", ">out", ">cost", ">unknown")
     console().print(table(None, columns, rows) if rows else _nothing(wanted))
+    _say_given_up(found)
 
 
 @ledger.command()
@@ -188,7 +196,8 @@ def reconcile(services: Services, file: Path, provider: str, share: float, as_js
         ]
         columns = ("day", "model", ">billed", ">recorded", ">difference", ">unknown", "")
         console().print(table(None, columns, rows))
-        console().print(f"{dollars(found.billed)} billed, {dollars(found.recorded)} recorded.")
+        more = f", up to {dollars(found.may_cost)} more may be billed for attempts given up" if found.may_cost else ""
+        console().print(f"{dollars(found.billed)} billed, {dollars(found.recorded)} recorded{more}.")
     if found.alarm:
         raise click.exceptions.Exit(1)
 
@@ -237,8 +246,22 @@ def stats(services: Services, window: str, as_json: bool) -> None:
     ]
     columns = ("route", ">calls", ">failed", ">refused", ">p50", ">p99", ">own p99", ">tokens", ">cost")
     console().print(table(f"the last {window}", columns, rows))
+    _say_given_up(found)
     if sum(item.calls for item in found) > SAMPLE:
         console().print(f"p50 and p99 are those of the newest {SAMPLE:,} calls.")
+
+
+def _say_given_up(found: Iterable[SpendRow] | Iterable[RouteStats]) -> None:
+    rows = list(found)
+    count = sum(row.given_up for row in rows)
+    if count:
+        unknown = sum(row.may_unknown for row in rows)
+        console().print(f"{_may(count, sum(row.may_cost for row in rows), unknown > 0)}.".capitalize(), soft_wrap=True)
+
+
+def _may(count: int, cost: int, unknown: bool) -> str:
+    more = " and an unknown amount" if unknown else ""
+    return f"up to {dollars(cost)}{more} more may be billed for {count} attempt{'s' if count > 1 else ''} given up"
 
 
 def _wanted(

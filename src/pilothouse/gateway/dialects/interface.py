@@ -61,6 +61,7 @@ class StreamMeter(Protocol):
         is_finished: Whether the answer is whole; what comes after, such as the usage, must still be read.
         in_tool_call: Whether the stream stands inside a tool call that is not complete.
         text_bytes: Bytes of answer text so far, for an estimate when no usage comes.
+        pieces: Events that held answer text, each a token at least.
         error: The words of an error that the upstream reported inside the stream, empty for none; it and what follows
             are not handed on, for the gateway tells it in its own words.
     """
@@ -70,6 +71,7 @@ class StreamMeter(Protocol):
     is_finished: bool
     in_tool_call: bool
     text_bytes: int
+    pieces: int
     error: str
 
     def feed(self, data: bytes) -> bytes:

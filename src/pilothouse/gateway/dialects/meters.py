@@ -18,6 +18,7 @@ class Meter:
         is_finished: Whether the answer is whole.
         in_tool_call: Whether a tool call is open.
         text_bytes: Bytes of text so far.
+        pieces: Events that held text, each a token at least.
         error: What the upstream reported as an error inside the stream; empty for none.
     """
 
@@ -29,6 +30,7 @@ class Meter:
         self.is_finished = False
         self.in_tool_call = False
         self.text_bytes = 0
+        self.pieces = 0
         self.error = ""
         self._cutter = FrameCutter()
 

@@ -54,7 +54,7 @@ def reconcile(
     lines: list[ReconciledLine] = []
     for day, model in sorted(billed.keys() | ledger.keys()):
         amount, row = billed.get((day, model)), ledger.get((day, model))
-        difference = (amount or 0) - (row.cost if row else 0)
+        difference, may_cost = (amount or 0) - (row.cost if row else 0), row.may_cost if row else 0
         lines.append(
             ReconciledLine(
                 day=day,
@@ -63,12 +63,21 @@ def reconcile(
                 recorded=row.cost if row else None,
                 unknown=row.unknown if row else 0,
                 difference=difference,
-                alarm=_far(difference, amount or 0, share, least),
+                may_cost=may_cost,
+                alarm=_far(_beyond(difference, may_cost), amount or 0, share, least),
             )
         )
     total, spent = sum(billed.values()), sum(row.cost for row in ledger.values())
-    alarm = _far(total - spent, total, share, least) or any(line.alarm for line in lines)
-    return Reconciliation(lines=tuple(lines), billed=total, recorded=spent, difference=total - spent, alarm=alarm)
+    may_cost = sum(row.may_cost for row in ledger.values())
+    alarm = _far(_beyond(total - spent, may_cost), total, share, least) or any(line.alarm for line in lines)
+    return Reconciliation(
+        lines=tuple(lines), billed=total, recorded=spent, difference=total - spent, may_cost=may_cost, alarm=alarm
+    )
+
+
+def _beyond(difference: int, may_cost: int) -> int:
+    """Return how far a bill lies outside of what may be billed: nothing more than is recorded, or as much more."""
+    return difference if difference < 0 else max(0, difference - may_cost)
 
 
 def _far(difference: int, billed: int, share: float, least: int) -> bool:

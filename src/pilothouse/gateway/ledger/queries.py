@@ -12,6 +12,7 @@ from pilothouse.core.errors import NotFound, StorageError, UserError, nearest_hi
 from pilothouse.gateway.ledger.store import LedgerStore
 from pilothouse.gateway.ledger.tables import UNKNOWN, USAGE
 from pilothouse.gateway.ledger.types import (
+    FOREVER,
     ArmSpend,
     CallFilter,
     Dimension,
@@ -32,7 +33,18 @@ _TIMES: Final = {
 _PIECE: Final = 20_000
 _CANDIDATES: Final = 5
 _FAILED: Final = "status IN ('failed', 'cut')"
-_CHARGED: Final = "CASE WHEN cost IS NULL THEN CAST(json_extract(entry, '$.charged') AS BIGINT) ELSE cost END"
+_CHARGED: Final = (
+    "CASE WHEN g.id IS NOT NULL THEN g.taken"
+    " WHEN cost IS NULL THEN CAST(json_extract(entry, '$.charged') AS BIGINT) ELSE cost END"
+)
+_WITH_GIVEN_UP: Final = (
+    "rated LEFT JOIN (SELECT id, attempts, may_cost, taken FROM given_up WHERE at_ns >= ? AND at_ns < ?) AS g"
+    " ON g.id = rated.id"
+)
+_GIVEN_UP: Final = (
+    "COALESCE(sum(g.attempts), 0), COALESCE(sum(g.may_cost), 0),"
+    " count(*) FILTER (g.id IS NOT NULL AND g.may_cost IS NULL)"
+)
 _SUMS: Final = ", ".join(f'sum("{name}")' for name in USAGE)
 _decode: Final = msgspec.json.Decoder(LedgerEntry).decode
 
@@ -47,16 +59,16 @@ def spend(store: LedgerStore, by: Sequence[Dimension], wanted: CallFilter) -> li
     timed = [str(number) for number, name in enumerate(by, 1) if name in _TIMES]
     rows = store.rows(
         f"SELECT {''.join(f'{group}, ' for group in groups)}count(*), count(*) FILTER ({_FAILED}),"
-        f" count(*) FILTER (status = 'refused'), count(*) FILTER ({UNKNOWN}), COALESCE(sum(cost), 0) AS total, {_SUMS}"
-        f" FROM rated WHERE {where} {'GROUP BY ALL' if by else 'HAVING count(*) > 0'}"
+        f" count(*) FILTER (status = 'refused'), count(*) FILTER ({UNKNOWN}), COALESCE(sum(cost), 0) AS total,"
+        f" {_GIVEN_UP}, {_SUMS} FROM {_WITH_GIVEN_UP} WHERE {where} {'GROUP BY ALL' if by else 'HAVING count(*) > 0'}"
         f" ORDER BY {', '.join([*timed, 'total DESC', *map(str, range(1, len(by) + 1))])}",
-        parameters,
+        [wanted.since_ns, wanted.until_ns, *parameters],
     )
     return [_spend_row(by, row) for row in rows]
 
 
 def _spend_row(by: Sequence[Dimension], row: tuple[Any, ...]) -> SpendRow:
-    calls, failures, refused, unknown, cost, *sums = row[len(by) :]
+    calls, failures, refused, unknown, cost, given_up, may_cost, may_unknown, *sums = row[len(by) :]
     return SpendRow(
         group=dict(zip(by, row, strict=False)),
         calls=calls,
@@ -64,6 +76,9 @@ def _spend_row(by: Sequence[Dimension], row: tuple[Any, ...]) -> SpendRow:
         refused=refused,
         unknown=unknown,
         cost=int(cost),
+        given_up=int(given_up),
+        may_cost=int(may_cost),
+        may_unknown=may_unknown,
         usage=Usage(**{name: int(value) for name, value in zip(USAGE, sums, strict=True)}),
     )
 
@@ -145,9 +160,10 @@ def tenants(store: LedgerStore, since_ns: int) -> list[TenantSpend]:
     """Return what budgets count of each tenant and route since a moment: copies and repeats are charged to nobody."""
     rows = store.rows(
         'SELECT "key", organisation, team, "user", use_case, route, count(*), sum(input_tokens + output_tokens),'
-        f" COALESCE(sum({_CHARGED}), 0) FROM rated WHERE at_ns >= ? AND status <> 'refused' AND NOT shadow"
+        f" COALESCE(sum({_CHARGED}), 0), COALESCE(sum(g.taken - COALESCE(cost, 0)), 0)"
+        f" FROM {_WITH_GIVEN_UP} WHERE at_ns >= ? AND status <> 'refused' AND NOT shadow"
         " GROUP BY ALL ORDER BY ALL",
-        [since_ns],
+        [since_ns, FOREVER, since_ns],
     )
     return [
         TenantSpend(
@@ -156,8 +172,9 @@ def tenants(store: LedgerStore, since_ns: int) -> list[TenantSpend]:
             requests=requests,
             tokens=int(tokens),
             cost=int(cost),
+            unsure=int(unsure),
         )
-        for key, organisation, team, user, use_case, route, requests, tokens, cost in rows
+        for key, organisation, team, user, use_case, route, requests, tokens, cost, unsure in rows
     ]
 
 

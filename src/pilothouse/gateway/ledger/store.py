@@ -121,6 +121,7 @@ class LedgerStore:
             )
             calls = self._one(tables.STORE_CALLS + (tables.ONCE if known[2] < known[0] else ""))[0]
             revisions = self._one(tables.STORE_REVISIONS)[0]
+            self._connection.execute(tables.STORE_GIVEN_UP)
             refused = self._connection.execute(
                 f"SELECT line FROM batch WHERE (({tables.CALL}) OR ({tables.REVISION})) IS NOT TRUE"
             ).fetchall()
@@ -267,6 +268,8 @@ def _connect(path: Path, memory_limit: str) -> DuckDBPyConnection:
         )
         # In a program without a file of its own it would draw a bar into what a command prints.
         connection.execute("SET enable_progress_bar = false")
+        # It narrows sums over a join with an empty table by a range that they do not have, and fails.
+        connection.execute("SET disabled_optimizers = 'compressed_materialization'")
     except duckdb.Error as error:
         raise StorageError(f"cannot open the ledger's store: {error}", where=str(path)) from error
     return connection

@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS calls ({", ".join(f'"{name}" {kind}' for name, kind i
 CREATE TABLE IF NOT EXISTS revisions (
     revises VARCHAR, at_ns BIGINT, rerating VARCHAR, before BIGINT, cost BIGINT, price VARCHAR
 );
+CREATE TABLE IF NOT EXISTS given_up (
+    id VARCHAR, at_ns BIGINT, attempts BIGINT, may_cost BIGINT, taken BIGINT
+);
 CREATE TABLE IF NOT EXISTS segments (name VARCHAR PRIMARY KEY, read_to BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS sealed (file VARCHAR PRIMARY KEY, first_ns BIGINT, last_ns BIGINT, calls BIGINT);
 """
@@ -49,6 +52,9 @@ _LINE: Final[dict[str, Any]] = {
     "revises": "VARCHAR",
     "rerating": "VARCHAR",
     "before": "BIGINT",
+    "given_up": "BIGINT",
+    "may_cost": "BIGINT",
+    "charged": "BIGINT",
 }
 
 # Lines hold no control characters, so this delimiter occurs in none of them.
@@ -88,6 +94,15 @@ WHERE {CALL} AND NOT EXISTS (
       AND known.id = b.v.id
 )
 """
+
+STORE_GIVEN_UP: Final = f"""
+INSERT INTO given_up
+SELECT v.id, v.at_ns, v.given_up, v.may_cost, COALESCE(v.charged, COALESCE(v.cost, 0) + COALESCE(v.may_cost, 0))
+FROM batch AS b
+WHERE {CALL} AND v.given_up > 0 AND NOT EXISTS (SELECT 1 FROM given_up AS known WHERE known.id = b.v.id)
+QUALIFY row_number() OVER (PARTITION BY v.id) = 1
+"""
+"""Calls with attempts that may be billed: few, so they stand apart and sealed files stay as they were."""
 
 ONCE: Final = "QUALIFY row_number() OVER (PARTITION BY v.id) = 1"
 """Appended where a batch holds a call twice; it doubles the time of the others."""

@@ -84,6 +84,9 @@ class SpendRow(Struct, frozen=True, kw_only=True):
         unknown: Of them, calls that reached a provider and whose cost is not known; they are not in `cost`.
         cost: Nano-dollars of the others.
         usage: Sums of what was used.
+        given_up: Attempts that were given up and may be billed.
+        may_cost: The most that is billed for them beyond `cost`, as far as it is known.
+        may_unknown: Calls of which it is not known.
     """
 
     group: dict[str, str]
@@ -93,6 +96,9 @@ class SpendRow(Struct, frozen=True, kw_only=True):
     unknown: int
     cost: int
     usage: Usage
+    given_up: int = 0
+    may_cost: int = 0
+    may_unknown: int = 0
 
 
 class LedgerCall(Struct, frozen=True, kw_only=True):
@@ -131,7 +137,9 @@ class TenantSpend(Struct, frozen=True, kw_only=True):
         route: The route's name.
         requests: Calls, neither refused ones nor copies that nobody saw.
         tokens: Input and output.
-        cost: Nano-dollars; calls whose cost is not known count with what was set aside for them.
+        cost: Nano-dollars; with what may be billed for attempts given up. Where either is not known, calls count with
+            what was set aside for them.
+        unsure: Of ``cost``, what may not be billed: that of attempts given up.
     """
 
     tenant: Tenant
@@ -139,6 +147,7 @@ class TenantSpend(Struct, frozen=True, kw_only=True):
     requests: int
     tokens: int
     cost: int
+    unsure: int = 0
 
 
 class Sums(Struct, frozen=True, kw_only=True):
@@ -266,7 +275,8 @@ class ReconciledLine(Struct, frozen=True, kw_only=True):
         recorded: Nano-dollars of the ledger; None where the ledger does not have it.
         unknown: Calls in the ledger whose cost is not known.
         difference: Billed less recorded.
-        alarm: Whether the difference is larger than the threshold.
+        may_cost: Nano-dollars that may be billed beyond what is recorded, for attempts given up.
+        alarm: Whether the difference is larger than the threshold, beyond what may be billed.
     """
 
     day: str
@@ -275,6 +285,7 @@ class ReconciledLine(Struct, frozen=True, kw_only=True):
     recorded: int | None
     unknown: int
     difference: int
+    may_cost: int = 0
     alarm: bool
 
 
@@ -286,6 +297,7 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
         billed: Nano-dollars of the whole bill.
         recorded: Nano-dollars of the ledger for the bill's days.
         difference: Billed less recorded.
+        may_cost: Nano-dollars that may be billed beyond what is recorded, for attempts given up.
         alarm: Whether any line, or the whole, is further off than the threshold.
     """
 
@@ -293,6 +305,7 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
     billed: int
     recorded: int
     difference: int
+    may_cost: int = 0
     alarm: bool
 
 

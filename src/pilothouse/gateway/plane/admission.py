@@ -108,14 +108,44 @@ def _bound_output(call: Call, route: Route) -> int:
     return CHUNK
 
 
+def bound(call: Call, deployment: Deployment, rates: RateCard) -> int | None:
+    """Return the most that one attempt costs, nano-dollars; None where its price or its length is not known."""
+    written = _most_written(call)
+    if written is None:
+        return None
+    text, bulk = input_size(call.raw)
+    return _bound(call, deployment, rates, text + bulk * IMAGE_TOKENS, written)
+
+
+def _most_written(call: Call) -> int | None:
+    if call.endpoint.operation not in _GENERATES:
+        return 0
+    most = call.max_output if call.max_output is not None else call.facts.max_output_tokens
+    return None if most is None else most * call.facts.n
+
+
+def first_bound(call: Call, deployment: Deployment, rates: RateCard) -> int:
+    """Return what an attempt sets aside before it is made: of an answer without end, that of its first piece."""
+    text, bulk = input_size(call.raw)
+    most = _most_written(call)
+    return _bound(call, deployment, rates, text + bulk * IMAGE_TOKENS, CHUNK if most is None else most) or 0
+
+
+def _bound(call: Call, deployment: Deployment, rates: RateCard, read: int, written: int) -> int | None:
+    rate = rates.rate(deployment.provider.name, deployment.model or call.model, call.at_ns)
+    if rate is None:
+        return None
+    by_piece = rate.cost(_pieces(call)) if call.endpoint.operation in _BY_PIECE else None
+    return max(rate.bound(read, written), by_piece or 0)
+
+
 def _dearest(call: Call, route: Route, rates: RateCard, read: int, written: int) -> int | None:
     bounds: list[int] = []
     for deployment in deployments_of(route, call.snapshot.routes):
-        rate = rates.rate(deployment.provider.name, deployment.model or call.model, call.at_ns)
-        if rate is None:
+        most = _bound(call, deployment, rates, read, written)
+        if most is None:
             return None
-        by_piece = rate.cost(_pieces(call)) if call.endpoint.operation in _BY_PIECE else None
-        bounds.append(max(rate.bound(read, written), by_piece or 0))
+        bounds.append(most)
     return max(bounds, default=None)
 
 

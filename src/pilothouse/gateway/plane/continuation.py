@@ -1,7 +1,8 @@
 """Going on with an answer that broke off: another deployment gets the conversation and what was written so far.
 
 Opt-in, for it is no longer one model's answer; never across a tool call, whose halves would not fit; and honest in
-the ledger: the first part was not counted by its provider, so the usage of the whole is an estimate.
+the ledger: the row's usage is that of who came to the end; the first part was not counted by its provider, so it
+stands among the attempts that were given up and may be billed.
 """
 
 from __future__ import annotations

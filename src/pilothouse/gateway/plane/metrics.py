@@ -46,6 +46,10 @@ class Metrics:
         self._cost = self._counter("cost_dollars", "Spend by route, where prices are known", ("route",))
         self._unpriced = self._counter("unpriced_calls", "Calls whose price is not known", ("route",))
         self._attempts = self._counter("attempts", "Attempts by deployment and failure", ("deployment", "failure"))
+        self._may_cost = self._counter(
+            "may_cost_dollars", "The most that may be billed beyond the spend, for attempts given up", ("route",)
+        )
+        self._given_up = self._counter("given_up_attempts", "Attempts given up that may be billed", ("deployment",))
         self._cached = self._counter("cache_answers", "Answers out of a cache", ("route", "cache"))
         self._incidents = self._counter("incidents", "What should not happen, by kind", ("kind",))
         self._findings = self._counter("guard_findings", "What guards found, by kind", ("kind",))
@@ -85,6 +89,14 @@ class Metrics:
             self.incident(kind)
         for kind, count in call.findings.items():
             self._child(self._findings, kind).inc(count)
+
+    def given_up(self, call: Call, may_cost: int | None) -> None:
+        """Count attempts that were given up, and the most that may be billed for them where that is known."""
+        for attempt in call.attempts:
+            if attempt.given_up:
+                self._child(self._given_up, attempt.deployment).inc()
+        if may_cost:
+            self._child(self._may_cost, call.route.name if call.route else "").inc(may_cost / 1e9)
 
     def incident(self, kind: str) -> None:
         """Count what should not happen; ``kind`` is one of few words."""

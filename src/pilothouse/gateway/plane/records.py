@@ -10,6 +10,7 @@ import asyncio
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
@@ -48,11 +49,15 @@ class Ended(Struct, frozen=True):
         call: All that became of it.
         took: Nanoseconds from its arrival to its end.
         overhead: Nanoseconds of these that were the gateway's own.
+        given_up: Attempts that may be billed though they were given up.
+        may_cost: The most that may be billed for them, nano-dollars; None where that is not known.
     """
 
     call: Call
     took: int
     overhead: int
+    given_up: int = 0
+    may_cost: int | None = None
 
 
 class Records:
@@ -75,10 +80,10 @@ class Records:
         self._ended: list[Ended] = []
         self._flushing: asyncio.TimerHandle | None = None
 
-    def put(self, call: Call, took: int, overhead: int) -> None:
+    def put(self, ended: Ended) -> None:
         """Take an ended call in."""
-        self._ended.append(Ended(call, took, overhead))
-        is_large = len(call.raw) > LARGEST_WAITING
+        self._ended.append(ended)
+        is_large = len(ended.call.raw) > LARGEST_WAITING
         if is_large or len(self._ended) >= MOST_WAITING or self._metrics.in_flight <= 1:
             self.flush()
         elif self._flushing is None:
@@ -94,8 +99,11 @@ class Records:
             call = item.call
             if call.key is not None or call.snapshot.keys is None:
                 self._trace(call, item.took, item.overhead)
-                self._ledger.record(_entry(call, item.took, item.overhead))
+                entry = _entry(call, item.took, item.overhead)
+                self._ledger.record(_unsure(entry, item) if item.given_up else entry)
             self._metrics.ended(call, item.took, item.overhead)
+            if item.given_up:
+                self._metrics.given_up(call, item.may_cost)
 
     def _trace(self, call: Call, took: int, overhead: int) -> None:
         route = call.route.name if call.route else call.facts.model
@@ -142,6 +150,14 @@ class Records:
             parent=remote_parent(named) if named and call.span is None else None,
             begun=call.span,
         )
+
+
+def _unsure(entry: LedgerEntry, ended: Ended) -> LedgerEntry:
+    """Return a row with what may be billed beyond its cost."""
+    charged, call = entry.charged, ended.call
+    if ended.may_cost is None and call.reservation is not None:
+        charged = max(call.reservation.cost, call.cost or 0)
+    return replace(entry, given_up=ended.given_up, may_cost=ended.may_cost, charged=charged)
 
 
 def _entry(call: Call, took: int, overhead: int) -> LedgerEntry:

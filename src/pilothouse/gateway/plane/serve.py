@@ -117,7 +117,8 @@ class Serving:
             raise Refusal("upstream_timeout", "the call took longer than its route allows (timeouts.total)") from None
 
     async def _ask(self, itinerary: Itinerary, *, beside: bool) -> None:
-        attempts = Attempts(self._call, itinerary, self._parts.transport, self._parts.deadlines)
+        parts = self._parts
+        attempts = Attempts(self._call, itinerary, parts.transport, parts.deadlines, parts.rates)
         watching = asyncio.ensure_future(self._beside()) if beside else None
         opened: Opened | None = None
         try:
@@ -190,7 +191,7 @@ class Serving:
                 await stream.run()
             except AttemptFailed as failed:
                 call.incidents.append(failed.failure)
-                attempts.failed(opened.step, failed)
+                attempts.failed(opened.step, failed, stream.relay.pieces)
                 again = await continued(call, stream, attempts)
                 if again is None:
                     raise Refusal(code_of(failed.failure), failed.message) from failed

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from msgspec.structs import replace
-
 from pilothouse.gateway.limits.types import Reservation
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
+from pilothouse.gateway.plane.asking.given_up import less_sure, most_of, sure_usage
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
-from pilothouse.gateway.plane.records import Records
+from pilothouse.gateway.plane.records import Ended, Records
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 
@@ -24,34 +23,46 @@ class Settlement:
     Args:
         rates: What calls cost.
         records: Where is told what became of them.
+
+    Attributes:
+        rates: What calls cost.
     """
 
     def __init__(self, rates: RateCard, records: Records) -> None:
-        self._rates = rates
+        self.rates = rates
         self._records = records
 
     async def end(self, call: Call, relay: Relay | None = None) -> None:
         """Settle, record and count a call; nothing here may fail it."""
         took = time.perf_counter_ns() - call.begun
-        self._take_usage(call, relay)
+        # Whatever was given up before an answer came to its end: most calls have nothing of it.
+        may_be_unsure = call.status != "ok" or len(call.attempts) > 1
+        sure = sure_usage(call, relay, self.rates) if call.status != "ok" else None
+        self._take_usage(call, relay, sure)
         self._price(call)
+        if sure is not None:
+            less_sure(call)
+        given_up, may_cost = most_of(call.attempts) if may_be_unsure else (0, None)
         # The row first: nothing is awaited before it, so nothing that ends this call early loses it.
-        self._records.put(call, took, took - call.waited)
+        self._records.put(Ended(call, took, took - call.waited, given_up, may_cost))
         reservation, limiter = call.reservation, call.snapshot.limiter
         if reservation is not None and limiter is not None:
-            await limiter.settle(reservation, tokens=_used(call, reservation), cost=call.cost)
+            cost, tokens = call.cost, _used(call, reservation)
+            if given_up:
+                cost = None if cost is None or may_cost is None else cost + may_cost
+                if sure is not None:
+                    guess = _estimate(call)
+                    tokens = max(tokens, guess.total_tokens if guess is not None else 0)
+            await limiter.settle(reservation, tokens=tokens, cost=cost)
 
-    def _take_usage(self, call: Call, relay: Relay | None) -> None:
+    def _take_usage(self, call: Call, relay: Relay | None, sure: Usage | None) -> None:
         if relay is not None:
             call.response_model = relay.model or call.response_model
             call.output_bytes, call.deltas = relay.text_bytes, relay.deltas
-            is_ours = call.usage_source == "estimated"  # we ended the answer
-            if relay.usage is not None and relay.is_finished and not is_ours:
+            if sure is None and relay.usage is not None and relay.is_finished and call.usage_source == "none":
                 call.usage, call.usage_source = relay.usage, "provider"
-            elif relay.usage is not None and not is_ours:
-                # What was read is counted by the provider; what was written before the end, by us.
-                written = max(relay.usage.output_tokens, _written(call))
-                call.usage, call.usage_source = replace(relay.usage, output_tokens=written), "estimated"
+        if sure is not None:
+            call.usage, call.usage_source = sure, "estimated"
         if call.usage is not None and not _is_sound(call.usage):
             # Counted as it stands, one lie would spend or give back what everybody's limits hold.
             call.incidents.append("usage_nonsense")
@@ -67,10 +78,10 @@ class Settlement:
             return
         model = deployment.model or call.model
         provider = deployment.provider.name
-        rate = self._rates.rate(provider, model, call.at_ns)
+        rate = self.rates.rate(provider, model, call.at_ns)
         if rate is None and call.response_model and call.response_model != model:
             # A deployment may have a name of its own; the answer says which model it is.
-            rate = self._rates.rate(provider, call.response_model, call.at_ns)
+            rate = self.rates.rate(provider, call.response_model, call.at_ns)
         if rate is not None:
             call.cost, call.price = rate.cost(call.usage), rate.id
 

@@ -92,7 +92,8 @@ class Shadows:
         relay: Relay | None = None
         try:
             with self._deadlines.within(route.settings.timeouts.total):
-                opened = await Attempts(twin, itinerary, self._transport, self._deadlines).open()
+                attempts = Attempts(twin, itinerary, self._transport, self._deadlines, self._settlement.rates)
+                opened = await attempts.open()
                 relay = opened.relay
                 try:
                     body = opened.body if relay is None else await _read(opened, relay)
@@ -104,6 +105,9 @@ class Shadows:
             twin.status, twin.code, twin.http_status = "failed", refusal.code, refusal.status
         except UpstreamFault as fault:
             twin.status, twin.code = "cut", code_of(fault.failure)
+        except asyncio.CancelledError:
+            twin.status, twin.code = "cancelled", "client_gone"
+            raise
         except (TimeoutError, ValueError):
             twin.status, twin.code = "cut", "upstream_timeout"
         finally:

@@ -80,7 +80,10 @@ class MessagesMeter(Meter):
         event = _event(payload)
         delta = event.delta
         if event.type == "content_block_delta" and delta is not None:
-            self.text_bytes += size_of(delta.text or delta.partial_json or delta.thinking)
+            text = delta.text or delta.partial_json or delta.thinking
+            if text:
+                self.text_bytes += size_of(text)
+                self.pieces += 1
         elif event.type == "content_block_start" and event.content_block is not None:
             self.in_tool_call = event.content_block.type.endswith("tool_use")
         elif event.type == "content_block_stop":

@@ -74,14 +74,18 @@ class ChatMeter(Meter):
     def _choice(self, choice: _Choice) -> None:
         delta = choice.delta
         if delta is None:
-            self.text_bytes += size_of(choice.text)
+            if choice.text:
+                self.text_bytes += size_of(choice.text)
+                self.pieces += 1
         else:
             text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
             if text:
                 self.text_bytes += size_of(text)
+                self.pieces += 1
             for calls in (delta.tool_calls, delta.function_call):
                 if calls is not _NONE and bytes(calls) not in _EMPTY:
                     self.text_bytes += len(bytes(calls))
+                    self.pieces += 1
                     self._calling.add(choice.index)
                     self.in_tool_call = True
         if choice.finish_reason is None:

@@ -70,7 +70,9 @@ class ResponsesMeter(Meter):
         event = _event(payload)
         kind = event.type
         if kind.endswith(".delta"):
-            self.text_bytes += size_of(event.delta)
+            if event.delta:
+                self.text_bytes += size_of(event.delta)
+                self.pieces += 1
         elif kind == "response.output_item.added" and event.item is not None:
             if event.item.type.endswith("_call"):
                 self._calls.add(event.output_index)

@@ -7,11 +7,13 @@ import time
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pilothouse.core.errors import PilothouseError
 from pilothouse.gateway.dialects.codecs import codec, has_codec
+from pilothouse.gateway.plane.admission import bound
 from pilothouse.gateway.plane.asking.deadlines import Deadlines
+from pilothouse.gateway.plane.asking.given_up import broken, has_room, may_be_billed
 from pilothouse.gateway.plane.asking.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
 from pilothouse.gateway.plane.asking.tracing import with_trace
 from pilothouse.gateway.plane.asking.translation import outgoing_body, whole_answer
@@ -20,6 +22,8 @@ from pilothouse.gateway.refusals import STATUSES, Refusal
 from pilothouse.gateway.routing.types import Itinerary, Step
 from pilothouse.gateway.types import Attempt, Failure, Wire
 from pilothouse.gateway.upstream.types import Answer, Transport, UpstreamFault
+from pilothouse.models.rates.card import RateCard
+from pilothouse.models.types import Usage
 
 _LONGEST_REFUSAL: Final = 65_536
 _LONGEST_ANSWER: Final = 1 << 28
@@ -76,6 +80,7 @@ class Opened(Struct, kw_only=True):
         body: The whole answer in the client's form; None for a stream.
         relay: For a stream: what the bytes go through.
         first: For a stream: what the first bytes became.
+        usage: Of a whole answer: what its provider counted.
     """
 
     step: Step
@@ -85,6 +90,7 @@ class Opened(Struct, kw_only=True):
     body: bytes | None = None
     relay: Relay | None = None
     first: bytes = b""
+    usage: Usage | None = None
 
 
 class Attempts:
@@ -95,13 +101,17 @@ class Attempts:
         itinerary: Who is asked, and who next.
         transport: The way to them.
         deadlines: What ends an attempt that does not begin.
+        rates: What calls cost, for what was given up.
     """
 
-    def __init__(self, call: Call, itinerary: Itinerary, transport: Transport, deadlines: Deadlines) -> None:
+    def __init__(
+        self, call: Call, itinerary: Itinerary, transport: Transport, deadlines: Deadlines, rates: RateCard
+    ) -> None:
         self._call = call
         self._itinerary = itinerary
         self._transport = transport
         self._deadlines = deadlines
+        self._rates = rates
         self._last: AttemptFailed | None = None
         self._resume: TranslatingRelay | None = None
 
@@ -118,6 +128,9 @@ class Attempts:
         while (step := self._itinerary.next()) is not None:
             if step.wait:
                 self._call.waited += await _pause(step.wait)
+            if self._last is not None and not await has_room(self._call, step.deployment, self._rates):
+                self._leave(step)
+                break
             try:
                 if step.hedge_after is not None:
                     return await self._hedged(step)
@@ -126,10 +139,16 @@ class Attempts:
                 self._last = failed
         raise self._given_up()
 
-    def failed(self, step: Step, failed: AttemptFailed) -> None:
-        """Tell routing and the trace of an attempt that failed."""
+    def failed(self, step: Step, failed: AttemptFailed, pieces: int) -> None:
+        """Tell routing and the trace of an attempt that failed inside its answer, after so many pieces of it."""
+        broken(self._call, step.deployment, failed.failure, pieces, self._rates)
         self._itinerary.failed(step, failed.failure, retry_after=failed.retry_after, retryable=failed.retryable)
         self._last = failed
+
+    def _leave(self, step: Step) -> None:
+        """Make an attempt not: no budget holds it beside those that were given up."""
+        self._itinerary.failed(step, "cancelled", retryable=False)
+        self._call.incidents.append("attempt_beyond_budget")
 
     def _given_up(self) -> Refusal:
         last, way = self._last, self._itinerary
@@ -161,17 +180,28 @@ class Attempts:
                 done, running = await asyncio.wait(running, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     winner = await self._winner(task, winner)
-                if not done and (second := self._itinerary.hedge()) is not None:
+                if not done and (second := await self._second(step)) is not None:
                     running = {*running, asyncio.ensure_future(self._try(second, hedge=True))}
                 wait = None
         finally:
             for task in running:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            for late in await asyncio.gather(*running, return_exceptions=True):
+                # An answer that was complete in the moment it was cancelled.
+                if isinstance(late, Opened):
+                    await self._lost(late, winner)
         if winner is None:
             assert self._last is not None
             raise self._last
         return winner
+
+    async def _second(self, first: Step) -> Step | None:
+        """Return who is asked beside the first; None where nobody may be, or no budget holds both."""
+        second = self._itinerary.hedge()
+        if second is None or await has_room(self._call, second.deployment, self._rates, beside=first.deployment):
+            return second
+        self._leave(second)
+        return None
 
     async def _winner(self, task: asyncio.Future[Opened], winner: Opened | None) -> Opened | None:
         error = task.exception()
@@ -183,9 +213,18 @@ class Attempts:
             return task.result()
         else:
             # Both answered at once.
-            await task.result().answer.aclose()
-            self._itinerary.ended(task.result().step)
+            await self._lost(task.result(), winner)
         return winner
+
+    async def _lost(self, loser: Opened, winner: Opened | None) -> None:
+        """Let go of an answer that came beside another one: what is known of the call is the other's."""
+        call = self._call
+        broken(call, loser.step.deployment, "cancelled", 0, self._rates)
+        call.deployment = loser.step.deployment if winner is None else winner.step.deployment
+        call.usage = None if winner is None else winner.usage
+        call.usage_source = "none" if call.usage is None else "provider"
+        self._itinerary.ended(loser.step)
+        await loser.answer.aclose()
 
     async def _try(self, step: Step, *, hedge: bool = False) -> Opened:
         call = self._call
@@ -209,17 +248,19 @@ class Attempts:
             call.deployment = step.deployment
             return opened
         finally:
-            call.attempts.append(
-                Attempt(
-                    deployment=step.deployment.id,
-                    begun_ns=begun - call.begun,
-                    duration_ns=time.perf_counter_ns() - begun,
-                    status=status,
-                    failure=failure,
-                    hedge=hedge,
-                    wait_ns=round(step.wait * 1e9),
-                )
+            attempt = Attempt(
+                deployment=step.deployment.id,
+                begun_ns=begun - call.begun,
+                duration_ns=time.perf_counter_ns() - begun,
+                status=status,
+                failure=failure,
+                hedge=hedge,
+                wait_ns=round(step.wait * 1e9),
             )
+            if failure is not None and may_be_billed(call, failure, status):
+                most = bound(call, step.deployment, self._rates)
+                attempt = structs.replace(attempt, given_up=True, may_cost=most)
+            call.attempts.append(attempt)
 
     async def _ask(self, step: Step) -> Opened:
         """Send the request and wait until the answer has begun: wholly for a plain one, a first event for a stream."""
@@ -289,7 +330,7 @@ class Attempts:
         call.output_bytes = whole.text_bytes
         call.response_model = whole.model
         kind = content_type if wire == call.endpoint.wire else "application/json"
-        return Opened(step=step, wire=wire, answer=answer, content_type=kind, body=whole.body)
+        return Opened(step=step, wire=wire, answer=answer, content_type=kind, body=whole.body, usage=whole.usage)
 
     async def _stream(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
         relay = self._relay(wire)

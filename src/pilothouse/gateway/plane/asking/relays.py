@@ -46,6 +46,11 @@ class Relay(Protocol):
         ...
 
     @property
+    def pieces(self) -> int:
+        """Pieces of answer text so far, none too many: each is a token at least."""
+        ...
+
+    @property
     def has_begun(self) -> bool:
         """Whether more than the opening of the answer has come: from here on nobody else can take the call over."""
         ...
@@ -119,6 +124,11 @@ class PassingRelay:
         return max(self._events - 1, 0) if self._meter.text_bytes else 0
 
     @property
+    def pieces(self) -> int:
+        """Pieces of answer text so far."""
+        return self._meter.pieces
+
+    @property
     def has_begun(self) -> bool:
         """Whether there is text, a tool call, or more events than any form opens an answer with."""
         return self._meter.text_bytes > 0 or self._meter.in_tool_call or self._events > _OPENING
@@ -161,7 +171,7 @@ class TranslatingRelay:
         self.has_begun = False
         self.error = ""
         self._is_closed = False
-        self._before = Usage()
+        self._before: Usage | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Return what is to be sent now.
@@ -181,7 +191,8 @@ class TranslatingRelay:
         if self._is_closed or not self.is_finished:
             return b""
         self._is_closed = True
-        return self._writer.finish(self.usage)
+        told = self.usage
+        return self._writer.finish(told if told is None or self._before is None else self._before + told)
 
     def cut(self, reason: str, usage: Usage) -> bytes:
         """Return the closing events of an answer that the gateway ends: ``reason`` is its finish reason."""
@@ -189,8 +200,8 @@ class TranslatingRelay:
         return self._writer.feed(ChatChunk(finish_reason=reason)) + self._writer.finish(usage)
 
     def hold(self, usage: Usage) -> None:
-        """Count what was written before another upstream goes on."""
-        self._before = self._before + usage
+        """Have the client told of all that was written until now, too; ``usage`` is the next upstream's alone."""
+        self._before = usage
         self.usage = None
 
     def continue_with(self, source: Codec) -> None:
@@ -199,9 +210,14 @@ class TranslatingRelay:
         self.is_finished = self.has_begun = False
         self.error = ""
 
+    @property
+    def pieces(self) -> int:
+        """Pieces of answer text so far."""
+        return self.deltas
+
     def _take(self, chunk: ChatChunk) -> bytes:
         if chunk.usage is not None:
-            self.usage = self._before + chunk.usage
+            self.usage = chunk.usage
         self.model = self.model or chunk.model
         if chunk.text:
             self.text_bytes += len(chunk.text.encode())
@@ -228,6 +244,7 @@ class RawRelay:
     in_tool_call = False
     text_bytes = 0
     deltas = 0
+    pieces = 0
     has_begun = True
     error = ""
 
