@@ -122,34 +122,9 @@ class CompletedSpans:
         relay = processors.alone if isinstance(processors, Processors) else None
         writer = relay.writer if relay is not None else None
         if writer is not None:
-            identity = f"{begun.trace_id:032x}"
-            record = SpanRecord(
-                trace_id=identity,
-                span_id=f"{begun.span_id:016x}",
-                parent_id=None if begun.parent is None else f"{begun.parent.span_id:016x}",
-                name=name,
-                kind=KINDS[kind.value],
-                start_ns=start_ns,
-                end_ns=end_ns,
-                status="error" if error else "unset",
-                status_message=error or None,
-                attributes=attributes,
-            )
-            writer.take(record, tracer.resource, _SCOPE)
-            return identity
-        span = ReadableSpan(
-            name=name,
-            context=SpanContext(begun.trace_id, begun.span_id, False, _SAMPLED),
-            parent=begun.parent,
-            resource=tracer.resource,
-            attributes=attributes,
-            kind=kind,
-            status=Status(StatusCode.ERROR, error) if error else _UNSET,
-            start_time=start_ns,
-            end_time=end_ns,
-            instrumentation_scope=_SCOPE,
-        )
-        tracer.span_processor.on_end(span)
+            writer.take(_line(begun, name, attributes, start_ns, end_ns, kind, error), tracer.resource, _SCOPE)
+        else:
+            processors.on_end(_span(tracer, begun, name, attributes, start_ns, end_ns, kind, error))
         return f"{begun.trace_id:032x}"
 
     def _begun(
@@ -168,3 +143,50 @@ class CompletedSpans:
         if tracer.sampler.should_sample(around, trace_id, name, kind, attributes).decision.is_sampled():
             return Begun(trace_id, tracer.id_generator.generate_span_id(), parent)
         return Begun(0, 0, parent)
+
+
+def _line(
+    begun: Begun,
+    name: str,
+    attributes: dict[str, AttributeValue],
+    start_ns: int,
+    end_ns: int,
+    kind: SpanKind,
+    error: str,
+) -> SpanRecord:
+    return SpanRecord(
+        trace_id=f"{begun.trace_id:032x}",
+        span_id=f"{begun.span_id:016x}",
+        parent_id=None if begun.parent is None else f"{begun.parent.span_id:016x}",
+        name=name,
+        kind=KINDS[kind.value],
+        start_ns=start_ns,
+        end_ns=end_ns,
+        status="error" if error else "unset",
+        status_message=error or None,
+        attributes=attributes,
+    )
+
+
+def _span(
+    tracer: SdkTracer,
+    begun: Begun,
+    name: str,
+    attributes: dict[str, AttributeValue],
+    start_ns: int,
+    end_ns: int,
+    kind: SpanKind,
+    error: str,
+) -> ReadableSpan:
+    return ReadableSpan(
+        name=name,
+        context=SpanContext(begun.trace_id, begun.span_id, False, _SAMPLED),
+        parent=begun.parent,
+        resource=tracer.resource,
+        attributes=attributes,
+        kind=kind,
+        status=Status(StatusCode.ERROR, error) if error else _UNSET,
+        start_time=start_ns,
+        end_time=end_ns,
+        instrumentation_scope=_SCOPE,
+    )
