@@ -92,6 +92,11 @@ class Project:
         return list(reversed(self.services.get(LedgerService).calls(CallFilter()).calls))
 
 
+async def ask_of(gateway: Gateway, body: dict[str, Any]) -> Answered:
+    """Let a gateway that is open answer one call."""
+    return await _ask(gateway, "/v1/chat/completions", json.dumps(body).encode(), {})
+
+
 async def _ask(gateway: Gateway, path: str, body: bytes, headers: dict[str, str]) -> Answered:
     sent: list[Any] = []
 

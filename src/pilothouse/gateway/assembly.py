@@ -13,6 +13,7 @@ from pilothouse.access.keys.ring import KeyRing
 from pilothouse.access.keys.service import KeyService
 from pilothouse.access.keys.uses import KeyUses
 from pilothouse.access.keys.watcher import KeyWatcher
+from pilothouse.core.environment import Environment
 from pilothouse.core.errors import ConfigError, PilothouseError, StorageError
 from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE as SETTINGS_FILE
@@ -47,6 +48,7 @@ from pilothouse.gateway.routing.router import Router
 from pilothouse.gateway.settings import CaptureSettings, GatewaySettings, TrafficExperiment
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.service import ModelService
+from pilothouse.models.settings import ModelSettings
 from pilothouse.safety.detection import redact
 from pilothouse.tracing.service import TracingService
 
@@ -201,16 +203,23 @@ class Gateway:
         self.rates.warm(found, time.time_ns())
 
     def _reload(self) -> None:
+        files = self._models.files
+        known = files.environment
         try:
-            own = type(self._services.settings).load(self._services.root, self._services.settings.environment)
-            file = own.section(GatewaySettings)
+            files.environment = Environment.load(self._services.root)
+            own = type(self._services.settings).load(self._services.root, files.environment)
+            file, prices = own.section(GatewaySettings), own.section(ModelSettings).prices
             config = self._config.reading(file).start()
+            if not self._config_watcher.look():
+                self._config_changed(config)  # over connections as they are now
+            if self.rates.take(prices):
+                sys.stderr.write(f"models.prices were taken in: {len(prices)}\n")
         except PilothouseError as error:
+            files.environment = known
             self.faults[SETTINGS_FILE] = str(error)
             sys.stderr.write(f"{SETTINGS_FILE} is not taken in, all stays as it was: {error}\n")
             return
         self.faults.pop(SETTINGS_FILE, None)
-        self._config_watcher.look()
         before = self._services.settings.section(GatewaySettings)
         sys.stderr.write("".join(f"{line}\n" for line in taken_in(config, before, file)))
 

@@ -97,17 +97,12 @@ class ConnectionFolder:
 
     Args:
         folder: Where they lie; it need not exist.
-        environment: What references are resolved against.
+        environment: What references are resolved against; it may be exchanged.
     """
 
     def __init__(self, folder: Path, environment: Environment) -> None:
         self._folder = folder
-        self._environment = environment
-
-    @property
-    def environment(self) -> Environment:
-        """What references are resolved against."""
-        return self._environment
+        self.environment = environment
 
     def all(self) -> list[ConnectionSpec]:
         """Return every connection by name, the built-in ones included.
@@ -212,7 +207,7 @@ class ConnectionFolder:
         return path
 
     def _value(self, spec: ConnectionSpec, key: str) -> str:
-        override = self._environment.get(spec.override(key), "").strip()
+        override = self.environment.get(spec.override(key), "").strip()
         text = spec.texts.get(key, "")
         if key in spec.hidden:
             _refuse_clear(spec, key)
@@ -221,17 +216,17 @@ class ConnectionFolder:
         if is_blank(text):
             return ""
         for variable in environment_names(text):
-            if not self._environment.get(variable):
+            if not self.environment.get(variable):
                 raise _missing(spec, key, variable)
         file = _FILE_REFERENCE.fullmatch(text)
-        return _read_value(spec, key, file["path"]) if file else self._environment.expand(text).strip()
+        return _read_value(spec, key, file["path"]) if file else self.environment.expand(text).strip()
 
     def _state(self, spec: ConnectionSpec, key: str) -> FieldState:
         text = spec.texts.get(key, "")
         override = spec.override(key)
-        variables = {name: bool(self._environment.get(name)) for name in environment_names(text)}
+        variables = {name: bool(self.environment.get(name)) for name in environment_names(text)}
         source: Source = "missing"
-        if self._environment.get(override):
+        if self.environment.get(override):
             source = "environment"
         elif not is_blank(text) and all(variables.values()):
             source = "file"

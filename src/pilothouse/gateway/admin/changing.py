@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +15,7 @@ from pilothouse.core.services import Services
 from pilothouse.gateway.config.service import ConfigService
 from pilothouse.gateway.config.types import ActiveConfig
 
+Weighed = Literal["weights", "arms"]
 Verb = Callable[[ConfigService, int], ActiveConfig]
 """Told the service, on behalf of who acts, and the version that the change was decided on."""
 
@@ -60,6 +62,16 @@ def change_config(
         actor=actor,
     )
     return after
+
+
+def reweigh(what: Weighed, route: str, shares: Mapping[str, float], note: str) -> tuple[str, Verb]:
+    """Return the change of a route's weights, or of its experiment's arms, and what the audit log calls it."""
+
+    def verb(service: ConfigService, seen: int) -> ActiveConfig:
+        change = service.set_weights if what == "weights" else service.set_arms
+        return change(route, shares, note=note, expected=seen)
+
+    return f"route.{what}", verb
 
 
 def configuration(services: Services) -> ActiveConfig | None:

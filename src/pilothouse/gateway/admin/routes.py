@@ -7,9 +7,8 @@ from typing import Annotated, Any, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pilothouse.access.doors import Asked, Operation
-from pilothouse.core.errors import NotFound, nearest_hint
-from pilothouse.gateway.admin.changing import change_config, configuration
-from pilothouse.gateway.config.service import ConfigService
+from pilothouse.gateway.admin.changing import Weighed, change_config, configuration, reweigh
+from pilothouse.gateway.config.service import ConfigService, route_name
 from pilothouse.gateway.config.types import ActiveConfig, ConfigChange, ConfigMove, ConfigVersion
 from pilothouse.gateway.settings import GatewaySettings, RouteSettings
 
@@ -95,11 +94,8 @@ def list_routes(asked: Asked) -> dict[str, RouteSettings]:
 
 def show_route(asked: Asked) -> RouteSettings:
     """Return one route."""
-    name, routes = asked.path["name"], _settings(asked).routes
-    found = routes.get(name) or next((route for route in routes.values() if name in route.aliases), None)
-    if found is None:
-        raise NotFound(f"there is no route '{name}'", expected=nearest_hint(name, routes))
-    return found
+    settings = _settings(asked)
+    return settings.routes[route_name(settings, asked.path["name"])]
 
 
 def show_config(asked: Asked) -> ConfigAnswer:
@@ -125,30 +121,18 @@ def diff_versions(asked: Asked) -> list[ConfigChange]:
 
 def set_weights(asked: Asked) -> ConfigAnswer:
     """Change weights of a route's deployments."""
-    shares: Shares = asked.body
-    name = asked.path["name"]
-    after = change_config(
-        asked.services,
-        asked.acting.actor,
-        "route.weights",
-        lambda service, seen: service.set_weights(name, shares.weights, note=shares.note, expected=seen),
-        seen=asked.seen,
-    )
-    return _answer(asked, after)
+    return _reweighed(asked, "weights")
 
 
 def set_arms(asked: Asked) -> ConfigAnswer:
     """Change weights of the arms of a route's experiment."""
+    return _reweighed(asked, "arms")
+
+
+def _reweighed(asked: Asked, what: Weighed) -> ConfigAnswer:
     shares: Shares = asked.body
-    name = asked.path["name"]
-    after = change_config(
-        asked.services,
-        asked.acting.actor,
-        "route.arms",
-        lambda service, seen: service.set_arms(name, shares.weights, note=shares.note, expected=seen),
-        seen=asked.seen,
-    )
-    return _answer(asked, after)
+    action, verb = reweigh(what, asked.path["name"], shares.weights, shares.note)
+    return _answer(asked, change_config(asked.services, asked.acting.actor, action, verb, seen=asked.seen))
 
 
 def edit_config(asked: Asked) -> ConfigAnswer:

@@ -10,14 +10,14 @@ import msgspec
 from rich.text import Text
 
 from pilothouse.access.types import Actor
-from pilothouse.core.errors import ConfigError, NotFound, nearest_hint
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.services import Services
 from pilothouse.core.terminal import console, emit_json, table
 from pilothouse.core.yaml import load_yaml
-from pilothouse.gateway.admin.changing import Verb, change_config, configuration
+from pilothouse.gateway.admin.changing import Verb, change_config, configuration, reweigh
 from pilothouse.gateway.commands.options import json_option, shares, shown_moment
 from pilothouse.gateway.config.naming import deployment_id
-from pilothouse.gateway.config.service import ConfigService
+from pilothouse.gateway.config.service import ConfigService, route_name
 from pilothouse.gateway.config.types import ActiveConfig, ConfigChange
 from pilothouse.gateway.settings import GatewaySettings, RouteSettings
 from pilothouse.models.service import ModelService
@@ -60,11 +60,7 @@ def list_(services: Services, as_json: bool) -> None:
 def show(services: Services, name: str, as_json: bool) -> None:
     """Show one route, defaults included."""
     settings, number = _in_force(services)
-    found = settings.routes.get(name)
-    if found is None:
-        found = next((item for item in settings.routes.values() if name in item.aliases), None)
-    if found is None:
-        raise NotFound(f"there is no route '{name}'", expected=nearest_hint(name, settings.routes))
+    found = settings.routes[route_name(settings, name)]
     if as_json:
         emit_json({"version": number, "route": found})
         return
@@ -81,13 +77,7 @@ def show(services: Services, name: str, as_json: bool) -> None:
 @click.pass_obj
 def weights(services: Services, name: str, weights: tuple[str, ...], note: str, as_json: bool) -> None:
     """Change weights of a route's deployments; those that are not named keep theirs."""
-    wanted = shares(weights, "weights")
-    _change(
-        services,
-        "route.weights",
-        lambda service, seen: service.set_weights(name, wanted, note=note, expected=seen),
-        as_json=as_json,
-    )
+    _change(services, *reweigh("weights", name, shares(weights, "weights"), note), as_json=as_json)
 
 
 @route.command()
@@ -98,13 +88,7 @@ def weights(services: Services, name: str, weights: tuple[str, ...], note: str, 
 @click.pass_obj
 def arms(services: Services, name: str, arms: tuple[str, ...], note: str, as_json: bool) -> None:
     """Change weights of the arms of a route's experiment."""
-    wanted = shares(arms, "arms")
-    _change(
-        services,
-        "route.arms",
-        lambda service, seen: service.set_arms(name, wanted, note=note, expected=seen),
-        as_json=as_json,
-    )
+    _change(services, *reweigh("arms", name, shares(arms, "arms"), note), as_json=as_json)
 
 
 @route.command()

@@ -233,7 +233,7 @@ class ConfigService:
         """
 
         def change(settings: GatewaySettings) -> Document:
-            name = _route(settings, route)
+            name = route_name(settings, route)
             specs = {spec.name: spec for spec in self._connections()}
             places = {
                 deployment_id(name, item, specs[item.connection]): place
@@ -264,7 +264,7 @@ class ConfigService:
         """
 
         def change(settings: GatewaySettings) -> Document:
-            name = _route(settings, route)
+            name = route_name(settings, route)
             experiment = settings.routes[name].experiment
             if experiment is None:
                 raise NotFound(f"the route '{name}' has no experiment")
@@ -364,7 +364,12 @@ def _version(version: Version, active: int) -> ConfigVersion:
     )
 
 
-def _route(settings: GatewaySettings, name: str) -> str:
+def route_name(settings: GatewaySettings, name: str) -> str:
+    """Return the name of the route that has a name, or an alias.
+
+    Raises:
+        NotFound: when there is none.
+    """
     if name in settings.routes:
         return name
     for known, route in settings.routes.items():

@@ -57,6 +57,15 @@ class RateCard:
         """Build the rate card of a project."""
         return cls(services.settings.section(ModelSettings).prices)
 
+    def take(self, own: Iterable[Price]) -> bool:
+        """Let other prices of your own hold from now on; return whether they are others. Any thread may."""
+        wanted = tuple(own)
+        if wanted == self._own:
+            return False
+        self._own = wanted
+        self._rates = {}  # after the prices: whoever finds it empty compiles from them
+        return True
+
     def warm(self, models: Iterable[tuple[str, str]] = (), at_ns: int = 0) -> None:
         """Load the published prices now, half a second of CPU, and compile what is known to be asked for.
 
@@ -78,12 +87,13 @@ class RateCard:
             model: The model, best as the answer names it.
             at_ns: Nanoseconds since 1970.
         """
-        found = self._rates.get((provider, model))
+        rates = self._rates
+        found = rates.get((provider, model))
         if found is None or not found[0] <= at_ns < found[1]:
             found = self._compiled(provider, model, at_ns)
-            if len(self._rates) >= _MOST:
-                self._rates.clear()
-            self._rates[(provider, model)] = found
+            if len(rates) >= _MOST:
+                rates.clear()
+            rates[(provider, model)] = found
         return found[2]
 
     def _compiled(self, provider: str, model: str, at_ns: int) -> tuple[int, int, Rate | None]:
