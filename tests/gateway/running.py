@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from opentelemetry.sdk.trace import TracerProvider
 
 from pilothouse.access.keys.ring import KeyRing
@@ -155,7 +156,11 @@ async def running(
     )
     ledger, metrics = ListLedger(), Metrics()
     transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
-    plane = Plane(_parts(transport, ledger, metrics, traces or TracerProvider()), snapshot)
+    kept: Any = ledger
+    records = Records(kept, (traces or TracerProvider()).get_tracer("test"), metrics)
+    if settings.traceparent:
+        snapshot = replace(snapshot, begin_span=records.begin_span)
+    plane = Plane(_parts(transport, kept, metrics, records), snapshot)
     try:
         async with _listening(plane, settings, metrics) as url:
             yield Gateway(url=url, ledger=ledger, metrics=metrics, limiter=limiter, plane=plane)
@@ -191,17 +196,16 @@ def _routes(
     return compile_routes(settings, provider, specs)
 
 
-def _parts(transport: Ways, ledger: ListLedger, metrics: Metrics, traces: TracerProvider) -> Parts:
+def _parts(transport: Ways, ledger: Any, metrics: Metrics, records: Records) -> Parts:
     rates: Any = FlatRates()
-    kept: Any = ledger
     router, deadlines = Router(HealthBoard()), Deadlines()
-    settlement = Settlement(rates, Records(kept, traces.get_tracer("test"), metrics))
+    settlement = Settlement(rates, records)
     return Parts(
         router=router,
         transport=transport,
         rates=rates,
         settlement=settlement,
-        ledger=kept,
+        ledger=ledger,
         metrics=metrics,
         shadows=Shadows(router, transport, settlement, deadlines),
         deadlines=deadlines,

@@ -1,6 +1,8 @@
 """Many calls of all manners through real gateways, and what is left of them.
 
 `python -m tests.gateway.hammer --calls 20000 --gateways 2 --redis --kill-redis 2`
+
+`python -m tests.gateway.hammer --calls 5000 --hosts --redis --kill-redis 1 --kill-host`
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import msgspec
 
 from pilothouse.gateway.settings import LimitRule
 
+from ...postgres import PostgresServer
 from ..limits.redis_server import RedisServer
 from ..mock.upstream import MockUpstream
 from .callers import Crowd, plans
@@ -40,35 +43,54 @@ def rules(acme: float, user: float) -> tuple[LimitRule, ...]:
 async def hammer(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Run; return figures."""
     server = RedisServer() if given.redis else None
+    server_of_rows = PostgresServer() if given.hosts else None
     site: Site | None = None
+    twin: Site | None = None
     try:
         async with MockUpstream() as mock:
             site = Site(
-                folder, mock.url, rules(given.acme, given.user), redis=server.url if server else "", patience=3.0
+                folder,
+                mock.url,
+                rules(given.acme, given.user),
+                redis=server.url if server else "",
+                patience=3.0,
+                database=server_of_rows.create("hammer") if server_of_rows else "",
             )
             urls = site.start_all(given.gateways, workers=given.workers, before=QUICK)
+            if server_of_rows is not None:
+                twin = site.twin(folder / "twin", server_of_rows.url("hammer"))
+                urls += twin.start_all(given.gateways, workers=given.workers, before=QUICK)
             crowd = Crowd(urls, site.secrets, given.at_once)
             begun = time.monotonic()
             running = asyncio.ensure_future(
                 crowd.make(plans(given.seed, given.calls, owners=len(OWNERS), faults=not given.no_faults))
             )
             await _disturb(site, server, given, crowd, running)
+            if twin is not None and given.kill_host:
+                while crowd.begun < given.blow_after * (given.kill_redis + 1) and not running.done():
+                    await asyncio.sleep(0.01)
+                twin.kill()
             await running
             took = time.monotonic() - begun
             left = await site.quiet(60.0) if server else []
-            codes = site.stop()
+            codes = [*(twin.stop() if twin is not None else []), *site.stop()]
+            alike = twin is None or twin.rows() == site.rows() == twin.rows()
             rows, budgets = site.rows(), site.budgets()
             verdict = judge(crowd.outcomes, rows, mock.bill.lines, site.limits)
             return _figures(verdict, crowd, took) | {
                 "held": sum(state.held for state in left),
                 "used": {f"{state.rule} {state.value}".strip(): state.used for state in left},
                 "exits": codes,
+                "ledgers_alike": alike,
                 "budgets": {f"{one['name']} {one['value']}".strip(): one["used"] for one in budgets},
                 "stderr": (folder / "stderr.txt").read_text()[-2000:],
             }
     finally:
-        if site is not None:
-            site.kill()
+        for one in (site, twin):
+            if one is not None:
+                one.kill()
+        if server_of_rows is not None:
+            server_of_rows.stop()
         if server is not None:
             server.close()
 
@@ -104,6 +126,8 @@ def main() -> None:
     parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--redis", action="store_true")
+    parser.add_argument("--hosts", action="store_true", help="two hosts over one PostgreSQL, each with these gateways")
+    parser.add_argument("--kill-host", action="store_true")
     parser.add_argument("--kill-redis", type=int, default=0)
     parser.add_argument("--kill-worker", type=int, default=0)
     parser.add_argument("--blow-after", type=int, default=200)

@@ -62,11 +62,15 @@ class Records:
         ledger: Where rows go.
         tracer: Who makes spans.
         metrics: What is counted.
+
+    Attributes:
+        begin_span: Names a call's span before it is told; see ``CompletedSpans.begin``.
     """
 
     def __init__(self, ledger: LedgerWriter, tracer: Tracer, metrics: Metrics) -> None:
         self._ledger = ledger
         self._spans = CompletedSpans(tracer)
+        self.begin_span = self._spans.begin
         self._metrics = metrics
         self._ended: list[Ended] = []
         self._flushing: asyncio.TimerHandle | None = None
@@ -135,7 +139,8 @@ class Records:
             start_ns=call.at_ns,
             end_ns=call.at_ns + took,
             error=call.code,
-            parent=remote_parent(named) if named else None,
+            parent=remote_parent(named) if named and call.span is None else None,
+            begun=call.span,
         )
 
 

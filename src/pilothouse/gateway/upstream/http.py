@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.client import Client
 from pyreqwest.exceptions import (
     BuilderError,
     ConnectError,
@@ -19,6 +19,7 @@ from pyreqwest.response import Response, ResponseBodyReader
 
 from pilothouse.gateway.providers.interface import Outgoing
 from pilothouse.gateway.upstream.types import UpstreamFault
+from pilothouse.models.http_client import client_builder
 from pilothouse.models.secret import Secret
 
 _KEPT: Final = (
@@ -88,7 +89,7 @@ class HttpTransport:
 
     def _open(self, connect: float) -> Client:
         # HTTP/2 would queue calls beyond some hundred streams on one connection; a redirect would carry the key away.
-        builder = ClientBuilder().http1_only().follow_redirects(False).user_agent("pilothouse").tcp_nodelay(True)
+        builder = client_builder().http1_only().follow_redirects(False).user_agent("pilothouse").tcp_nodelay(True)
         builder = builder.gzip(False).brotli(False).zstd(False).deflate(False)
         client = builder.connect_timeout(timedelta(seconds=connect)).build()
         self._clients[connect] = client

@@ -13,6 +13,7 @@ from pilothouse.core.errors import PilothouseError
 from pilothouse.gateway.dialects.codecs import codec, has_codec
 from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.asking.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
+from pilothouse.gateway.plane.asking.tracing import with_trace
 from pilothouse.gateway.plane.asking.translation import outgoing_body, whole_answer
 from pilothouse.gateway.plane.call import Call, is_metered, may_continue
 from pilothouse.gateway.refusals import STATUSES, Refusal
@@ -234,6 +235,8 @@ class Attempts:
             with self._deadlines.within(timeouts.first_token):
                 await provider.prepare()
                 outgoing = provider.outgoing(wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers)
+                if call.snapshot.begin_span is not None:
+                    outgoing = with_trace(outgoing, call, call.snapshot.begin_span)
                 answer = await self._transport.open(
                     outgoing, connect=timeouts.connect, whole=not call.facts.stream and call.body is not None
                 )
