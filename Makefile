@@ -84,6 +84,8 @@ $(VENV)/.demo: $(BIN)/python requirements/demo.txt pyproject.toml
 
 $(VENV)/.dev: $(BIN)/python requirements/dev.txt pyproject.toml
 	@echo "Installing Pilothouse and its development tools ..."
-	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@$(PIP) install --no-compile --require-hashes --requirement requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@# Pip compiles on one processor; what some packages carry for other Pythons does not compile and need not.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@ $(VENV)/.demo
