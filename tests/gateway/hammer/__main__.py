@@ -71,7 +71,7 @@ async def hammer(folder: Path, given: argparse.Namespace) -> Run:
     site: Site | None = None
     try:
         async with MockUpstream() as mock:
-            site = Site(folder, mock.url, rules(given), redis=server.url, patience=3.0)
+            site = Site(folder, mock.url, rules(given), redis=server.url, patience=8.0)
             urls = site.start_all(given.gateways, workers=given.workers, before=PATIENT)
             crowd = Crowd(urls, site.secrets, given.at_once, given.pause)
             begun = time.monotonic()
@@ -210,9 +210,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--blows", type=int, default=4, help="kills, of a worker and of Redis by turns")
     parser.add_argument("--no-faults", action="store_true")
-    parser.add_argument("--acme", type=float, default=0.8, help="dollars")
-    parser.add_argument("--calm", type=float, default=0.15, help="dollars of those whose calls all end well")
-    parser.add_argument("--user", type=float, default=0.35, help="dollars of each user")
+    parser.add_argument("--acme", type=float, default=2.0, help="dollars")
+    parser.add_argument("--calm", type=float, default=0.2, help="dollars of those whose calls all end well")
+    parser.add_argument("--user", type=float, default=0.9, help="dollars of each user")
     parser.add_argument("--pause", type=float, default=2.0, help="seconds that a refused client waits")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
