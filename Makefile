@@ -7,7 +7,13 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
   --no-annotate --upgrade --custom-compile-command "make lock"
 DEV_EXTRAS := bedrock dev entra gateway images local metrics mlflow postgres ray serve similarity vertex wandb
 
-.PHONY: demo test check format docs bench simulate conformance-diff lock clean
+# Every command and test starts processes: without compiled files each of them would compile Pilothouse anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+CHECKS := check-types check-imports check-lint check-format
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.PHONY: demo test check $(CHECKS) format docs bench simulate conformance-diff lock clean
 
 demo: $(VENV)/.demo ## the main job, on a local model, in demo/
 	@$(BIN)/pilothouse demo demo $(ARGS)
@@ -15,11 +21,20 @@ demo: $(VENV)/.demo ## the main job, on a local model, in demo/
 test: $(VENV)/.dev ## every test, with coverage of branches
 	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term:skip-covered $(ARGS)
 
-check: $(VENV)/.dev ## format, lint, types, import contracts
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
+check: $(VENV)/.dev ## format, lint, types, import contracts, side by side
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(SYNC) $(CHECKS)
+
+check-types: $(VENV)/.dev
 	@$(BIN)/basedpyright
+
+check-imports: $(VENV)/.dev
 	@$(BIN)/lint-imports
+
+check-lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+
+check-format: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -31,6 +33,23 @@ hypothesis_settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("steady")
 
 T = TypeVar("T")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than processors: there is always one whose test waits, for a child, a server or a disk."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """What is imported for all tests together stays: no collection of rubbish during a test walks through it again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

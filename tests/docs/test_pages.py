@@ -33,6 +33,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 BIN = Path(sys.executable).parent
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 SHOWN = {"text", "mermaid", "sh"}
+# Plugins that are installed for our own tests, and that a reader's pytest does not load.
+OTHERS_OFF = "-p no:anyio -p no:hypothesispytest -p no:pytest_cov -p no:schemathesis -p no:xdist"
 
 
 class Block(NamedTuple):
@@ -120,7 +122,7 @@ def check_make_targets(body: str) -> None:
 def test_every_block_of_the_page_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     env = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", "COLUMNS": "100"}
-    env["PILOTHOUSE_GATEWAY__PORT"] = free_port()
+    env |= {"PILOTHOUSE_GATEWAY__PORT": free_port(), "PYTEST_ADDOPTS": OTHERS_OFF}
     left: list[subprocess.Popen[bytes]] = []
     (tmp_path / "home").mkdir()
     shared: dict[str, object] = {"__name__": "__main__"}

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from opentelemetry.sdk.trace import TracerProvider
 
 from pilothouse.access.keys.ring import KeyRing
 from pilothouse.core.clock import SystemClock
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import Embed, SemanticCache
-from pilothouse.gateway.config.compilation import compile_routes
+from pilothouse.gateway.config.compilation import RouteTable, compile_routes
 from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.plane.app import Plane
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.metrics import Metrics
+from pilothouse.gateway.plane.records import Records
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
@@ -138,8 +141,37 @@ async def running(
         embed: Makes the vectors of semantic caches.
         models: By the name of a connection, what serves its models in this process.
     """
-    context = ProviderContext(settings=ModelSettings(), root=Path(), cache=Path(), clock=SystemClock())
     inside = models or {}
+    table = _routes(settings, connections, inside)
+    limiter = MemoryLimiter(settings.limits, LimiterState()) if settings.limits else None
+    snapshot = Snapshot(
+        version="1",
+        settings=settings,
+        routes=table.routes,
+        open_routes=table.open_routes,
+        keys=keys,
+        limiter=limiter,
+        guards=_guards(settings),
+        caches=_caches(settings, embed),
+    )
+    ledger, metrics = ListLedger(), Metrics()
+    transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
+    kept: Any = ledger
+    records = Records(kept, (traces or TracerProvider()).get_tracer("test"), metrics)
+    if settings.traceparent:
+        snapshot = replace(snapshot, begin_span=records.begin_span)
+    plane = Plane(_parts(transport, kept, metrics, records), snapshot)
+    try:
+        async with _listening(plane, settings, metrics) as url:
+            yield Gateway(url=url, ledger=ledger, metrics=metrics, limiter=limiter, plane=plane)
+    finally:
+        await transport.aclose()
+
+
+def _routes(
+    settings: GatewaySettings, connections: Mapping[str, tuple[str, str]], inside: Mapping[str, ModelProvider]
+) -> RouteTable:
+    context = ProviderContext(settings=ModelSettings(), root=Path(), cache=Path(), clock=SystemClock())
 
     def provider(name: str) -> Any:
         if name in inside:
@@ -161,32 +193,28 @@ async def running(
         )
         for name, (kind, address) in connections.items()
     ]
-    table = compile_routes(settings, provider, specs)
-    limiter = MemoryLimiter(settings.limits, LimiterState()) if settings.limits else None
-    snapshot = Snapshot(
-        version="1",
-        settings=settings,
-        routes=table.routes,
-        open_routes=table.open_routes,
-        keys=keys,
-        limiter=limiter,
-        guards=_guards(settings),
-        caches=_caches(settings, embed),
-    )
-    ledger, metrics, rates = ListLedger(), Metrics(), FlatRates()
-    transport = Ways(HttpTransport(), {SCHEME: InProcessTransport(inside.__getitem__)})
-    settlement = Settlement(rates, ledger, (traces or TracerProvider()).get_tracer("test"), metrics)  # type: ignore[arg-type]
-    router = Router(HealthBoard())
-    parts = Parts(
+    return compile_routes(settings, provider, specs)
+
+
+def _parts(transport: Ways, ledger: Any, metrics: Metrics, records: Records) -> Parts:
+    rates: Any = FlatRates()
+    router, deadlines = Router(HealthBoard()), Deadlines()
+    settlement = Settlement(rates, records)
+    return Parts(
         router=router,
         transport=transport,
-        rates=rates,  # type: ignore[arg-type]
+        rates=rates,
         settlement=settlement,
-        ledger=ledger,  # type: ignore[arg-type]
+        ledger=ledger,
         metrics=metrics,
-        shadows=Shadows(router, transport, settlement),
+        shadows=Shadows(router, transport, settlement, deadlines),
+        deadlines=deadlines,
     )
-    plane = Plane(parts, snapshot)
+
+
+@asynccontextmanager
+async def _listening(plane: Plane, settings: GatewaySettings, metrics: Metrics) -> AsyncIterator[str]:
+    """While inside, the plane answers under the URL."""
     started = asyncio.Event()
     server = GatewayServer(
         plane,
@@ -201,13 +229,11 @@ async def running(
         listener.bind(("127.0.0.1", 0))
         task = asyncio.ensure_future(server.serve([listener]))
         await asyncio.wait([task, asyncio.ensure_future(started.wait())], return_when=asyncio.FIRST_COMPLETED)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            yield Gateway(url=url, ledger=ledger, metrics=metrics, limiter=limiter, plane=plane)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             await task
-            await transport.aclose()
 
 
 def _address(kind: str) -> str:

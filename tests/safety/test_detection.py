@@ -120,6 +120,7 @@ HOSTILE = (
 )  # fmt: skip
 
 
+@pytest.mark.no_cover  # what is measured is the time
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_time_grows_with_length_and_no_faster(unit: str) -> None:
     def spent(length: int) -> float:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
-from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NoOpTracer, SpanContext, TraceFlags
 
 from pilothouse.tracing import conventions as names
 from pilothouse.tracing.completed import CompletedSpans, remote_parent
+from pilothouse.tracing.provider import SCOPE, attach
 from pilothouse.tracing.stores.duckdb import SpanStore
 from pilothouse.tracing.types import TraceFilter
+from pilothouse.tracing.writer import SpanWriter
 
 from .recording import SECOND, START, Capture
 
@@ -91,3 +98,46 @@ def test_both_ends_of_a_call_tell_its_tokens_and_they_count_once(capture: Captur
         assert (shown[trace].input_tokens, shown[trace].output_tokens) == (100, 7)
         assert (listed[trace].input_tokens, listed[trace].output_tokens) == (100, 7)
     assert shown[both].total == 4
+
+
+def test_a_processor_of_somebody_else_sees_completed_spans_too(tmp_path: Path) -> None:
+    writer = SpanWriter(tmp_path / "incoming", interval=3600)
+    attachment = attach(writer, "test")
+    try:
+        spans = CompletedSpans(attachment.provider.get_tracer(SCOPE))
+        direct = spans.record("call", {"a": (1, 2)}, start_ns=START, end_ns=START + SECOND, error="why")
+        seen = InMemorySpanExporter()
+        attachment.provider.add_span_processor(SimpleSpanProcessor(seen))
+        shown = spans.record("call", {"a": (1, 2)}, start_ns=START, end_ns=START + SECOND, error="why")
+        assert writer.flush()
+    finally:
+        attachment.detach()
+        writer.close()
+    (span,) = seen.get_finished_spans()
+    assert f"{span.context.trace_id:032x}" == shown != direct
+    (file,) = (tmp_path / "incoming").glob("*.jsonl")
+    first, second = map(msgspec.json.decode, file.read_bytes().splitlines())
+    assert [first.pop("trace_id"), second.pop("trace_id")] == [direct, shown]
+    assert [first.pop("seq"), second.pop("seq")] == [1, 2]
+    assert first.pop("span_id") != second.pop("span_id")
+    assert first == second
+    assert (first["status"], first["status_message"], first["kind"]) == ("error", "why", "server")
+
+
+def test_a_span_is_named_before_it_is_told(capture: Capture) -> None:
+    spans = CompletedSpans(capture.tracer)
+    begun = spans.begin(GIVEN)
+    assert spans.record("call", {}, start_ns=START, end_ns=START + SECOND, begun=begun) == TRACE
+    capture.flush()
+    (line,) = capture.lines()
+    assert begun.header == f"00-{TRACE}-{line['span_id']}-01"
+    assert line["parent_id"] == SPAN
+
+
+@pytest.mark.parametrize(("header", "handed_on"), [(GIVEN, GIVEN), (f"cc-{TRACE}-{SPAN}-ff-x", GIVEN), ("x", "")])
+def test_where_nothing_is_told_the_clients_span_stays_the_parent(header: str, handed_on: str) -> None:
+    assert CompletedSpans(NoOpTracer()).begin(header).header == handed_on
+
+
+def test_a_client_that_wants_no_trace_is_handed_on_as_such(capture: Capture) -> None:
+    assert CompletedSpans(capture.tracer).begin(GIVEN[:-1] + "0").header == GIVEN[:-1] + "0"

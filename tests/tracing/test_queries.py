@@ -206,6 +206,7 @@ def test_a_trace_whose_root_was_never_recorded_is_listed_by_its_earliest_span(ca
     ]
 
 
+@pytest.mark.no_cover  # the size is tried; other tests cover the lines
 def test_a_trace_of_fifty_thousand_spans_opens_in_pages(capture: Capture) -> None:
     root = capture.tracer.start_span("root", start_time=START)
     inside = set_span_in_context(root)
@@ -223,6 +224,7 @@ def test_a_trace_of_fifty_thousand_spans_opens_in_pages(capture: Capture) -> Non
     assert (beyond.spans, beyond.hidden) == ((), 50_000)
 
 
+@pytest.mark.no_cover  # the size is tried; other tests cover the lines
 def test_a_trace_ten_thousand_deep(capture: Capture) -> None:
     parent: Any = None
     for number in range(10_000):

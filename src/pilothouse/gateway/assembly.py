@@ -13,10 +13,10 @@ from pilothouse.access.keys.ring import KeyRing
 from pilothouse.access.keys.service import KeyService
 from pilothouse.access.keys.uses import KeyUses
 from pilothouse.access.keys.watcher import KeyWatcher
-from pilothouse.core.errors import ConfigError, PilothouseError
+from pilothouse.core.errors import ConfigError, PilothouseError, StorageError
 from pilothouse.core.services import Services
 from pilothouse.core.settings import FILE as SETTINGS_FILE
-from pilothouse.core.storage.sql import Database
+from pilothouse.core.storage.sql import Database, identity
 from pilothouse.gateway.cache.exact import ExactCache
 from pilothouse.gateway.cache.semantic import SemanticCache, embedder
 from pilothouse.gateway.cache.shelf import CacheShelf, RouteCaches
@@ -27,11 +27,14 @@ from pilothouse.gateway.config.telling import taken_in
 from pilothouse.gateway.config.types import ActiveConfig, RouteTable
 from pilothouse.gateway.config.watcher import ConfigWatcher
 from pilothouse.gateway.guards.pipeline import GuardPipeline
+from pilothouse.gateway.ledger.hosts.service import LedgerHosts
 from pilothouse.gateway.ledger.keeping import LedgerKeeper
 from pilothouse.gateway.ledger.writer import FOLDER, LedgerWriter
 from pilothouse.gateway.limiting import AnyLimiter, Limiting
 from pilothouse.gateway.plane.app import Plane
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.metrics import Metrics
+from pilothouse.gateway.plane.records import Records
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
@@ -85,7 +88,8 @@ class Gateway:
         self.ledger = services.get(LedgerWriter)
         self.metrics = Metrics()
         self.router = Router(HealthBoard(), price=common_price(self.rates, time.time_ns))
-        self._keeper = LedgerKeeper(services.state / FOLDER)
+        self._hosts = services.get(LedgerHosts)
+        self._keeper = LedgerKeeper(services.state / FOLDER, services.root, news=self._hosts.last)
         self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
         self._watch_limits()
         self.faults: dict[str, str] = {}
@@ -100,8 +104,10 @@ class Gateway:
             self._config, self._ready.config.version.number, self._config_changed, self._config_broken
         )
         self._transport = open_ways(self._models)
-        settlement = Settlement(self.rates, self.ledger, services.get(TracingService).tracer, self.metrics)
-        self._shadows = Shadows(self.router, self._transport, settlement)
+        self._records = Records(self.ledger, services.get(TracingService).tracer, self.metrics)
+        settlement = Settlement(self.rates, self._records)
+        deadlines = Deadlines()
+        self._shadows = Shadows(self.router, self._transport, settlement, deadlines)
         self._captures: dict[CaptureSettings, CaptureWriter] = {}
         parts = Parts(
             router=self.router,
@@ -111,6 +117,7 @@ class Gateway:
             ledger=self.ledger,
             metrics=self.metrics,
             shadows=self._shadows,
+            deadlines=deadlines,
             used_keys=self._key_uses.seen,
         )
         self._ring = self._key_watcher.ring
@@ -174,9 +181,19 @@ class Gateway:
         await self._shelf.aclose()
         await self._transport.aclose()
         await self._models.aclose()
+        self._records.flush()
         self.ledger.close()
+        await asyncio.to_thread(self._send_last)
         for writer in self._captures.values():
             writer.close()
+
+    def _send_last(self) -> None:
+        try:
+            self._hosts.send()
+        except StorageError as error:
+            sys.stderr.write(
+                f"the last ledger rows wait on this host's disk until it is asked or serves again: {error}\n"
+            )
 
     def _warm(self, table: RouteTable) -> None:
         """Look prices up beside the event loop, before the first call of each model does it there."""
@@ -238,7 +255,7 @@ class Gateway:
         route = settings.routes[name]
         exact = None
         if route.cache is not None:
-            project = self._services.get(Database).label
+            project = identity(self._services.get(Database))
             exact = ExactCache(name, route, dict(settings.guards), settings.redis, project=project)
         semantic = None
         if route.semantic_cache is not None:
@@ -274,6 +291,7 @@ class Gateway:
             guards=ready.guards,
             caches=ready.caches,
             capture=self._capturing(settings.capture),
+            begin_span=self._records.begin_span if settings.traceparent else None,
         )
 
     def _is_open(self, settings: GatewaySettings, ring: KeyRing) -> bool:

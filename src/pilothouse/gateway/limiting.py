@@ -6,18 +6,22 @@ import asyncio
 import sys
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import Self
 
 from pilothouse.access.keys.service import KeyService
 from pilothouse.core.services import Services
-from pilothouse.core.storage.sql import Database
+from pilothouse.core.storage.sql import Database, identity
 from pilothouse.gateway.ledger.apart import spent_apart
+from pilothouse.gateway.ledger.hosts.service import LedgerHosts
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.limits.memory import LimiterState, MemoryLimiter
 from pilothouse.gateway.limits.opening import Spend, opening_balances
 from pilothouse.gateway.limits.rules import Rule
 from pilothouse.gateway.limits.shared.limiter import SharedLimiter
-from pilothouse.gateway.limits.shared.link import Link
+from pilothouse.gateway.limits.shared.link import Link, Unavailable
 from pilothouse.gateway.limits.shared.state import SharedState
+from pilothouse.gateway.limits.types import LimitState
+from pilothouse.gateway.refusals import Refusal
 from pilothouse.gateway.settings import GatewaySettings, LimitRule
 from pilothouse.models.rates.moments import moment_ns
 
@@ -31,9 +35,10 @@ _PATIENCE = 8.0
 def shared_name(database: Database) -> str:
     """Return what a project's counters are called in Redis.
 
-    Projects may share a server, and replicas of one project its database: who shares that shares limits.
+    Projects may share a server, and replicas of one project its database: who shares that shares limits, under
+    whatever address it is reached.
     """
-    return f"pilothouse-{sha256(database.label.encode()).hexdigest()[:12]}"
+    return f"pilothouse-{sha256(identity(database).encode()).hexdigest()[:12]}"
 
 
 class History:
@@ -47,6 +52,46 @@ class History:
         self._services.get(LedgerWriter).flush()
         for row in spent_apart(self._services.root, since_ns):
             yield Spend(tenant=row.tenant, route=row.route, requests=row.requests, tokens=row.tokens, cost=row.cost)
+
+
+class LiveLimits:
+    """The limiter that serves in this process, for who asks where limits stand.
+
+    Attributes:
+        limiter: None where no gateway serves here.
+    """
+
+    def __init__(self) -> None:
+        self.limiter: AnyLimiter | None = None
+
+    @classmethod
+    def build(cls, _services: Services) -> Self:
+        """Build it empty; a gateway puts its limiter here."""
+        return cls()
+
+
+def live_counts(services: Services, settings: GatewaySettings) -> list[LimitState] | None:
+    """Return what limits have counted and hold set aside now; not within an event loop.
+
+    Returns:
+        None where this process cannot know: the counters are another process's, or Redis is away.
+    """
+    here = services.get(LiveLimits).limiter
+    if settings.redis:
+        link = Link(settings.redis, name=shared_name(services.get(Database)), timeout=_LINK_SECONDS)
+        return asyncio.run(_counted(settings, link))
+    return asyncio.run(here.usage()) if here is not None else None
+
+
+async def _counted(settings: GatewaySettings, link: Link) -> list[LimitState] | None:
+    state = SharedState(link)
+    try:
+        state.epoch = await link.epoch()
+        return await SharedLimiter(settings.limits, state).usage()
+    except (Unavailable, Refusal):
+        return None
+    finally:
+        await link.aclose()
 
 
 class Limiting:
@@ -86,7 +131,7 @@ class Limiting:
             return None
         if isinstance(self._limiter, SharedLimiter):
             self._unchecked += self._limiter.unchecked
-        self._limiter = self._made(settings)
+        self._limiter = self._services.get(LiveLimits).limiter = self._made(settings)
         return self._limiter
 
     @property
@@ -150,7 +195,11 @@ class Limiting:
         return self._shared
 
     async def _flush(self) -> None:
-        await asyncio.to_thread(self._services.get(LedgerWriter).flush)
+        await asyncio.to_thread(self._written)
+
+    def _written(self) -> None:
+        self._services.get(LedgerWriter).flush()
+        self._services.get(LedgerHosts).send()  # what other hosts will open the windows with
 
     def _key_names(self) -> dict[str, str]:
         return {key.id: key.name for key in self._services.get(KeyService).list()}

@@ -338,12 +338,15 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
         access: ``keys`` wants a virtual key of every caller; ``open`` wants none, on the loopback alone; ``auto`` is
             open on the loopback until the first key is made.
         redis: ``redis://...`` where limits, budgets and caches are shared; empty for within the process.
+        share_ledger: Whether ledger rows go to other hosts through the database; None: where it is a PostgreSQL and
+            there is a Redis.
         notice: Seconds that calls are still taken after the signal to end, while readiness says no already: time for
             a load balancer to notice.
         drain: Seconds that calls in flight are given when the gateway ends, after that.
         max_body: Bytes of the longest request.
         head_timeout: Seconds for the head of a request to arrive, and for each further piece of its body.
         connections: Most client connections in one process.
+        traceparent: Whether upstreams are told the call's trace (W3C Trace Context).
         unpriced: Whether a call whose price is unknown may pass a money limit.
         routes: Model name to what stands behind it; empty: every connection that serves models is a route.
         limits: Limits and budgets.
@@ -356,11 +359,13 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
     workers: _Count = 1
     access: Literal["auto", "keys", "open"] = "auto"
     redis: str = ""
+    share_ledger: bool | None = None
     notice: _Wait = 0.0
     drain: _Wait = 600.0
     max_body: _Count = 33_554_432
     head_timeout: _Seconds = 15.0
     connections: _Count = 4096
+    traceparent: bool = True
     unpriced: Literal["refuse", "pass"] = "refuse"
     routes: dict[str, RouteSettings] = {}
     limits: tuple[LimitRule, ...] = ()

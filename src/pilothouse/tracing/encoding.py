@@ -31,6 +31,7 @@ STATUSES: Final[tuple[SpanStatus, ...]] = get_args(SpanStatus)
 _KEPT_OF_LONG: Final = 16_384
 _MAX_NAME: Final = 4096
 _SCOPES_KEPT: Final = 512
+_EMPTY: Final = msgspec.Raw(b"{}")
 _PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
 
 
@@ -69,11 +70,11 @@ class SpanRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     attributes: Any
     events: Any = ()
     links: Any = ()
-    resource: msgspec.Raw
-    scope: msgspec.Raw
+    resource: msgspec.Raw = _EMPTY
+    scope: msgspec.Raw = _EMPTY
     dropped: int = 0
-    writer: str
-    seq: int
+    writer: str = ""
+    seq: int = 0
 
 
 class SpanEncoder:
@@ -89,7 +90,7 @@ class SpanEncoder:
         self._max_record = max_record
         self._encode = msgspec.json.Encoder().encode
         self._resource: Resource | None = None
-        self._resource_json = msgspec.Raw(b"{}")
+        self._resource_json = _EMPTY
         self._scopes: dict[int, tuple[InstrumentationScope | None, msgspec.Raw]] = {}
 
     def forget_process(self) -> None:
@@ -98,7 +99,17 @@ class SpanEncoder:
 
     def encode(self, span: ReadableSpan, writer: str, seq: int) -> bytes:
         """Return the line of ``span``, without a line end."""
-        record = self._record(span, writer, seq)
+        return self._line(self._record(span, writer, seq))
+
+    def complete(
+        self, record: SpanRecord, resource: Resource, scope: InstrumentationScope, writer: str, seq: int
+    ) -> bytes:
+        """Return the line of a record that lacks what these tell; it is filled in."""
+        record.resource, record.scope = self._of_process(resource), self._of_scope(scope)
+        record.writer, record.seq = writer, seq
+        return self._line(record)
+
+    def _line(self, record: SpanRecord) -> bytes:
         if not self._capture_content:
             _withhold(record)
         try:
@@ -118,11 +129,6 @@ class SpanEncoder:
         status = span.status
         events = span.events
         links = span.links
-        if span.resource is not self._resource:
-            # The provider's resource keeps the parent's process id in a forked child.
-            self._resource_json = self._raw({**span.resource.attributes, "process.pid": os.getpid()})
-            self._resource = span.resource
-        scope = self._scopes.get(id(span.instrumentation_scope))
         return SpanRecord(
             trace_id=f"{context.trace_id:032x}",
             span_id=f"{context.span_id:016x}",
@@ -137,14 +143,24 @@ class SpanEncoder:
             attributes=cast("Any", span.attributes).copy(),
             events=[_event(event) for event in events] if events else (),
             links=[_link(link) for link in links] if links else (),
-            resource=self._resource_json,
-            scope=scope[1] if scope is not None else self._scope(span.instrumentation_scope),
+            resource=self._of_process(span.resource),
+            scope=self._of_scope(span.instrumentation_scope),
             dropped=span.dropped_attributes + span.dropped_events + span.dropped_links,
             writer=writer,
             seq=seq,
         )
 
-    def _scope(self, scope: InstrumentationScope | None) -> msgspec.Raw:
+    def _of_process(self, resource: Resource) -> msgspec.Raw:
+        if resource is not self._resource:
+            # The provider's resource keeps the parent's process id in a forked child.
+            self._resource_json = self._raw({**resource.attributes, "process.pid": os.getpid()})
+            self._resource = resource
+        return self._resource_json
+
+    def _of_scope(self, scope: InstrumentationScope | None) -> msgspec.Raw:
+        known = self._scopes.get(id(scope))
+        if known is not None:
+            return known[1]
         if len(self._scopes) >= _SCOPES_KEPT:
             self._scopes.clear()
         content = {} if scope is None else {"name": scope.name, "version": scope.version or ""}

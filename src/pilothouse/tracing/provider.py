@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.span import TraceState
@@ -47,6 +47,24 @@ class Relay(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Let the writer flush."""
         return self.writer is None or self.writer.flush()
+
+
+class Processors(SynchronousMultiSpanProcessor):
+    """The processors of a provider of ours.
+
+    Attributes:
+        alone: The relay, while nobody else has put a processor beside it: then no span object is needed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alone: Relay | None = None
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Add a processor."""
+        is_first = not self._span_processors
+        super().add_span_processor(span_processor)
+        self.alone = span_processor if is_first and isinstance(span_processor, Relay) else None
 
 
 class _WhileOpen(Sampler):
@@ -134,7 +152,9 @@ def _relay(provider: TracerProvider) -> Relay:
 
 
 def _ours(service_name: str, *, shutdown_on_exit: bool) -> TracerProvider:
-    provider = TracerProvider(resource=_resource(service_name), shutdown_on_exit=shutdown_on_exit)
+    provider = TracerProvider(
+        resource=_resource(service_name), shutdown_on_exit=shutdown_on_exit, active_span_processor=Processors()
+    )
     provider.sampler = _WhileOpen(_relay(provider), provider.sampler)
     return provider
 

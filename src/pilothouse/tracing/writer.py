@@ -11,13 +11,15 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from pilothouse.core.ids import new_id
 from pilothouse.core.storage.batches import BatchOptions, BatchWriter
 from pilothouse.core.storage.files import AppendLog
 from pilothouse.core.storage.segments import new_segment
-from pilothouse.tracing.encoding import SpanEncoder
+from pilothouse.tracing.encoding import SpanEncoder, SpanRecord
 from pilothouse.tracing.types import CaptureCounters
 
 
@@ -72,6 +74,10 @@ class SpanWriter(BatchWriter, SpanProcessor):
         if context is None or not context.trace_flags & 1:
             return  # sampled out by the user's own sampler
         self.put(self._encoder.encode(span, self.id, next(self._numbers)))
+
+    def take(self, record: SpanRecord, resource: Resource, scope: InstrumentationScope) -> None:
+        """Take in the record of a span that no processor but this needs to see; the rest of it is filled in."""
+        self.put(self._encoder.complete(record, resource, scope, self.id, next(self._numbers)))
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Do what `flush` does, by the name OpenTelemetry knows."""

@@ -138,6 +138,7 @@ def _noise(rng: np.random.Generator) -> list[Answered]:
     return rows
 
 
+@pytest.mark.no_cover  # thousands of trials of lines that other tests cover: measured, they take twice as long
 def test_noise_rarely_fails_the_bias_suite() -> None:
     """Over all nine differences of the suite together the share of false alarms is at most alpha = 5 %."""
     rng = np.random.default_rng(11)

@@ -6,6 +6,7 @@ from ...evaluation.simulations import Simulation
 from .simulations import SIMULATIONS
 
 
+@pytest.mark.no_cover  # thousands of trials of lines that other tests cover: measured, they take twice as long
 @pytest.mark.parametrize("simulation", SIMULATIONS, ids=lambda simulation: simulation.name)
 def test_the_observed_rate_is_within_its_band(simulation: Simulation) -> None:
     rate, low, high = simulation.run()

@@ -14,7 +14,11 @@ import pytest
 
 ROWS = 60
 
-OTHERS_OFF = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:pytest_cov")
+OTHERS_OFF = tuple(
+    word
+    for plugin in ("anyio", "cacheprovider", "hypothesispytest", "pytest_cov", "schemathesis", "xdist")
+    for word in ("-p", f"no:{plugin}")
+)
 """Plugins that are installed here and take seconds to start."""
 
 FLOW = """\

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,10 +61,18 @@ class Site:
         limits: Rules.
         redis: Where counters are shared; empty for nowhere.
         patience: Seconds that an upstream may be silent.
+        database: URL of a database; empty for the project's own file.
     """
 
     def __init__(
-        self, folder: Path, mock: str, limits: tuple[LimitRule, ...], *, redis: str = "", patience: float = 2.0
+        self,
+        folder: Path,
+        mock: str,
+        limits: tuple[LimitRule, ...],
+        *,
+        redis: str = "",
+        patience: float = 2.0,
+        database: str = "",
     ) -> None:
         self.folder = folder
         self.limits = limits
@@ -89,18 +99,33 @@ class Site:
             },
             "models": {"prices": [{"model": MODEL, "input": 1.0, "output": 4.0}]},
         }
+        if database:
+            settings["storage"] = {"database": database}
         (folder / "pilothouse.yaml").write_text(json.dumps(settings))
         (folder / "connections").mkdir()
         connection = {"type": "open_ai", "base_url": f"{mock}/v1", "api_key": "${env:MOCK_KEY}"}
         (folder / "connections" / "mock.yaml").write_text(json.dumps(connection))
         (folder / ".env").write_text("MOCK_KEY=sk-upstream\n")
-        with self._workspace() as workspace:
+        with self.workspace() as workspace:
             keys = workspace.get(KeyService)
             drafts = [
                 KeyDraft(name=user, organisation=organisation, team=team, user=user)
                 for organisation, team, user in OWNERS
             ]
             self.secrets = [keys.create(draft).secret.reveal() for draft in drafts]
+
+    def twin(self, folder: Path, database: str) -> Site:
+        """Return another host of the same gateway, in a folder of its own, that knows the database by this URL."""
+        found = copy.copy(self)
+        found.folder, found._gateways = folder, []
+        folder.mkdir()
+        for name in ("pilothouse.yaml", "connections", ".env"):
+            source = self.folder / name
+            shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder / name)
+        settings = json.loads((folder / "pilothouse.yaml").read_text())
+        settings["storage"] = {"database": database}
+        (folder / "pilothouse.yaml").write_text(json.dumps(settings))
+        return found
 
     def start(self, *, workers: int = 1, before: str = "") -> str:
         """Start a gateway; return its address."""
@@ -163,7 +188,7 @@ class Site:
     def rows(self) -> list[LedgerEntry]:
         """Return the ledger."""
         found: list[LedgerEntry] = []
-        with self._workspace() as workspace:
+        with self.workspace() as workspace:
             ledger, after = workspace.get(LedgerService), None
             while True:
                 page = ledger.calls(limit=5000, after=after)
@@ -180,7 +205,7 @@ class Site:
 
     async def shared(self) -> list[LimitState]:
         """Return the shared counters as they stand."""
-        with self._workspace() as workspace:
+        with self.workspace() as workspace:
             link = Link(self.redis, name=shared_name(workspace.get(Database)), timeout=5.0)
         state = SharedState(link)
         state.epoch = await link.epoch()
@@ -197,7 +222,8 @@ class Site:
             await asyncio.sleep(0.05)
         return await self.shared()
 
-    def _workspace(self) -> Any:
+    def workspace(self) -> Any:
+        """Return the services of the project, to be used as a context manager."""
         return plugins.load("workspaces", "project")(self.folder)
 
 

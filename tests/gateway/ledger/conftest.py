@@ -45,7 +45,7 @@ def entry(number: int, **changes: Any) -> LedgerEntry:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "ledger"
+    return tmp_path / ".pilothouse" / "ledger"
 
 
 @pytest.fixture

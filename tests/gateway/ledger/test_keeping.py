@@ -20,7 +20,7 @@ def test_entries_are_taken_in_once_and_nothing_new_starts_nothing(
     folder: Path, ledger: Callable[..., LedgerService]
 ) -> None:
     service = ledger(*(entry(number) for number in range(50)))
-    keeper = LedgerKeeper(folder)
+    keeper = LedgerKeeper(folder, folder.parent.parent)
     assert keeper.look()
     assert not list_segments(folder / INCOMING), "the store holds them now"
     keeper.look()
@@ -33,7 +33,7 @@ def test_a_store_that_is_in_use_is_left_for_the_next_time(
     folder: Path, ledger: Callable[..., LedgerService], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger(entry(1))
-    keeper = LedgerKeeper(folder)
+    keeper = LedgerKeeper(folder, folder.parent.parent)
     held = OwnerLock(folder / "owner.lock", 0.0)
     assert not keeper.look()
     held.release()
@@ -46,7 +46,7 @@ def test_one_process_keeps_the_ledger_and_another_follows_it(
     folder: Path, ledger: Callable[..., LedgerService]
 ) -> None:
     ledger(entry(1))
-    first, second = LedgerKeeper(folder), LedgerKeeper(folder)
+    first, second = LedgerKeeper(folder, folder.parent.parent), LedgerKeeper(folder, folder.parent.parent)
     assert first.look()
     ledger(entry(2))
     assert not second.look()
@@ -60,7 +60,7 @@ def test_a_run_that_fails_is_told_once_and_tried_again(
 ) -> None:
     ledger(entry(1))
     (folder / "ledger.duckdb").write_text("no database")
-    keeper = LedgerKeeper(folder)
+    keeper = LedgerKeeper(folder, folder.parent.parent)
     assert not keeper.look()
     assert not keeper.look()
     said = capsys.readouterr().err

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from pilothouse.core.errors import ConfigError, DataError, StorageError
+from pilothouse.core.ids import new_id
 from pilothouse.core.services import Services
 from pilothouse.core.storage import schema
 from pilothouse.core.storage.columns import Json, UtcDateTime, metadata
@@ -21,9 +22,11 @@ from pilothouse.core.storage.faults import disk_fault
 from pilothouse.core.storage.settings import StorageSettings
 from pilothouse.core.storage.sql_faults import database_fault
 
-__all__ = ["Database", "Json", "UtcDateTime", "lock", "metadata"]
+__all__ = ["Database", "Json", "UtcDateTime", "identity", "lock", "metadata"]
 
 Mode = Literal["read", "write", "migrate"]
+
+_identity = sa.Table("database_identity", metadata, sa.Column("id", sa.String, primary_key=True))
 
 _SQLITE = "sqlite:///"
 _BUSY_SECONDS = 30
@@ -179,6 +182,28 @@ def lock(connection: sa.Connection, name: str) -> None:
     if connection.dialect.name == "postgresql":
         key = sa.func.hashtextextended(name, 0)  # 64 bits; a collision would only make somebody wait
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+def identity(database: Database) -> str:
+    """Return the name that a database was given when somebody first asked for it; it is kept for ever.
+
+    Hosts may reach one PostgreSQL under several addresses, and several servers are called ``localhost``: only the
+    database itself can tell whether two processes share it. A copy of a database has its name, too; of a SQLite file
+    the path therefore belongs to the name.
+
+    Raises:
+        StorageError: when the database does not answer.
+    """
+    with database.read() as connection:
+        found = connection.execute(sa.select(_identity.c.id)).scalar()
+    if found is None:
+        with database.begin() as connection:
+            lock(connection, "database identity")
+            found = connection.execute(sa.select(_identity.c.id)).scalar()
+            if found is None:
+                found = new_id()
+                connection.execute(_identity.insert().values(id=found))
+    return found if database.dialect == "postgresql" else f"{found} {database.label}"
 
 
 def _parse(text: str) -> sa.URL:

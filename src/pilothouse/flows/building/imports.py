@@ -21,13 +21,14 @@ def unlocked_imports(files: Mapping[str, Content], locked: Collection[str]) -> I
         locked: The names of the packages in the lock, in their normal form.
     """
     own = {Path(name).parts[1].removesuffix(".py") for name in files if name.startswith(f"{FLOW}/")}
-    bringing = packages_distributions()
-    seen: set[str] = set()
+    found: dict[str, tuple[str, int]] = {}
     for name, module, line in _imports(files):
         top = module.partition(".")[0]
-        if top in seen or top in own or top in sys.stdlib_module_names or is_promptflow(top):
-            continue
-        seen.add(top)
+        if not (top in own or top in sys.stdlib_module_names or is_promptflow(top) or normal_name(top) in locked):
+            found.setdefault(top, (name, line))
+    # Looks through every installed package: seconds, where there are many.
+    bringing: Mapping[str, list[str]] = packages_distributions() if found else {}
+    for top, (name, line) in found.items():
         # A package that is installed from a folder names no modules: most are called as their module is.
         packages = sorted({normal_name(package) for package in bringing.get(top, (top,))})
         if not any(package in locked for package in packages):

@@ -20,8 +20,10 @@ from pilothouse.gateway.config.service import ConfigService
 from pilothouse.gateway.config.types import ActiveConfig
 from pilothouse.gateway.ledger.service import LedgerService
 from pilothouse.gateway.ledger.types import CallFilter, Field, Forecast, TenantSpend
+from pilothouse.gateway.limiting import live_counts
 from pilothouse.gateway.limits.opening import Spend, balances
 from pilothouse.gateway.limits.rules import Rule, bind, compile_rules
+from pilothouse.gateway.limits.types import LimitState
 from pilothouse.gateway.limits.windows import window
 from pilothouse.gateway.settings import GatewaySettings, LimitRule, Period
 
@@ -40,7 +42,10 @@ class LimitStanding(Struct, frozen=True, kw_only=True):
         value: Whose count this is.
         per: The window; null for calls at once.
         limit: Calls, tokens or nano-dollars.
-        used: By the ledger; null for limits that roll and for calls at once, which the serving processes alone know.
+        used: By the ledger; for limits that roll and for calls at once what is counted now, null where that cannot be
+            asked.
+        held: Set aside now for calls in flight; null where that cannot be asked: without Redis the serving process
+            alone knows.
         unsure: Of ``used``, nano-dollars that may not be billed: those of attempts given up.
         enforced: Whether it refuses.
         ends_at: When the window ends; null where it has no end.
@@ -55,6 +60,7 @@ class LimitStanding(Struct, frozen=True, kw_only=True):
     per: Period | None
     limit: int
     used: int | None
+    held: int | None
     enforced: bool
     unsure: int = 0
     ends_at: datetime | None = None
@@ -98,21 +104,25 @@ def standings(services: Services) -> list[LimitStanding]:
         used.setdefault(bound.rule.identity, {})[bound.value] = amount
     history.unsure = True
     unsure = {bound.key: amount for (bound, _), amount in balances(rules, history, now_ns, names).items()}
+    live = live_counts(services, settings)
     found: list[LimitStanding] = []
     for rule in rules:
-        counts = used.get(rule.identity, {})
-        if not counts and rule.each is None:
-            counts = {"": 0}
-        if rule.kind != "tally":
-            found.append(_standing(rule, "", None, now_ns))
-            continue
-        for value, amount in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            standing = _standing(rule, value, amount, now_ns)
+        here = None if live is None else {item.value: item for item in live if item.rule == rule.name}
+        counts = _counts(rule, used.get(rule.identity, {}), here)
+        for value, amount in sorted(counts.items(), key=lambda item: (-(item[1] or 0), item[0])):
+            standing = _standing(rule, value, amount, here, now_ns)
             may_not = unsure.get(bind(rule, value).key, 0) if rule.resource == "dollars" else 0
             found.append(replace(standing, unsure=may_not, forecast=_forecast(ledger, rule, names, now_ns)))
-        if not counts:
-            found.append(_standing(rule, "", 0, now_ns))
     return found
+
+
+def _counts(rule: Rule, used: dict[str, int], live: dict[str, LimitState] | None) -> dict[str, int | None]:
+    """Return what is used by whose count; one for nobody where nothing is."""
+    if rule.kind == "tally":
+        return {**dict.fromkeys(live or (), 0), **used} or {"": 0}
+    if live is None:
+        return {"": None}
+    return {value: item.used for value, item in live.items()} or {"": 0}
 
 
 def set_limit(services: Services, rule: LimitRule) -> Verb:
@@ -175,7 +185,9 @@ def _rules(service: ConfigService, number: int) -> list[dict[str, Any]]:
     return list(service.document(number).get("limits", ()))
 
 
-def _standing(rule: Rule, value: str, used: int | None, now_ns: int) -> LimitStanding:
+def _standing(
+    rule: Rule, value: str, used: int | None, live: dict[str, LimitState] | None, now_ns: int
+) -> LimitStanding:
     ends_at = None
     if rule.kind == "tally" and rule.period not in (None, "total"):
         ends_at = _EPOCH + timedelta(microseconds=window(rule.period, now_ns)[1] // 1000)
@@ -188,6 +200,7 @@ def _standing(rule: Rule, value: str, used: int | None, now_ns: int) -> LimitSta
         per=rule.period,
         limit=rule.limit,
         used=used,
+        held=None if live is None else live[value].held if value in live else 0,
         enforced=rule.enforce,
         ends_at=ends_at,
     )

@@ -17,7 +17,9 @@ from pilothouse.gateway.settings import LimitRule, Period
 from pilothouse.gateway.types import NANO
 
 _SCOPES: Final = ("organisation", "team", "user", "key", "use_case", "route")
+_PLAIN: Final = ("dollars", "concurrency")
 _BAR: Final = 4
+_HELD: Final = 3
 
 
 @click.group()
@@ -35,8 +37,13 @@ def list_(services: Services, as_json: bool) -> None:
         emit_json(found)
     elif found:
         now = services.clock.now()
-        columns = ("limit", "whose", ">used", ">of", "", "until", "by then")
-        console().print(table(None, columns, [_row(item, now) for item in found]))
+        columns = ["limit", "whose", ">used", ">of", "", "until", "by then"]
+        rows = [_row(item, now) for item in found]
+        if any(item.held for item in found):
+            columns.insert(_HELD, ">held")
+            for row, item in zip(rows, found, strict=True):
+                row.insert(_HELD, "" if not item.held else _bare(item, item.held))
+        console().print(table(None, columns, rows))
     else:
         console().print("Nothing is limited. Set a limit: pilothouse gateway budget set NAME --dollars 100")
 
@@ -78,7 +85,7 @@ def remove(services: Services, name: str, as_json: bool) -> None:
         console().print(f"The limit '{name}' is gone, with version {after.version.number}.", soft_wrap=True)
 
 
-def _row(item: LimitStanding, now: datetime) -> tuple[str, ...]:
+def _row(item: LimitStanding, now: datetime) -> list[str]:
     whose = ", ".join(f"{scope}={value}" for scope, value in item.match.items()) or "all"
     if item.each is not None:
         whose += f", each {item.each}" + (f": {item.value}" if item.value else "")
@@ -87,17 +94,21 @@ def _row(item: LimitStanding, now: datetime) -> tuple[str, ...]:
     used = "live" if item.used is None else _amount(item, item.used)
     if item.unsure:
         used += f", {dollars(item.unsure)} of it unsure"
-    return name, whose, used, limit, _bar(item), shown_moment(item.ends_at)[5:], _forecast(item, now)
+    return [name, whose, used, limit, _bar(item), shown_moment(item.ends_at)[5:], _forecast(item, now)]
 
 
 def _amount(item: LimitStanding, value: int) -> str:
-    return dollars(value) if item.resource == "dollars" else f"{value:,} {item.resource}"
+    return _bare(item, value) if item.resource in _PLAIN else f"{value:,} {item.resource}"
+
+
+def _bare(item: LimitStanding, value: int) -> str:
+    return dollars(value) if item.resource == "dollars" else f"{value:,}"
 
 
 def _bar(item: LimitStanding) -> str:
     if item.used is None:
         return ""
-    share = min(1.0, item.used / item.limit) if item.limit else 1.0
+    share = min(1.0, (item.used + (item.held or 0)) / item.limit) if item.limit else 1.0
     full = round(share * _BAR)
     return f"{'█' * full}{'░' * (_BAR - full)} {share:.0%}"
 

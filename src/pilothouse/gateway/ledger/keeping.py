@@ -6,21 +6,25 @@ A process of its own does it: neither its CPU time nor the engine's memory is th
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pilothouse.core.clock import SystemClock
-from pilothouse.core.errors import Conflict, PilothouseError, StorageError
+from pilothouse.core.errors import Conflict, StorageError
+from pilothouse.core.services import Services
 from pilothouse.core.storage.owner import OwnerLock
 from pilothouse.core.storage.segments import FOLDER as INCOMING
 from pilothouse.core.storage.segments import list_segments
+from pilothouse.gateway.ledger.children import Child, serve_parent
+from pilothouse.gateway.ledger.hosts.service import LedgerHosts
 from pilothouse.gateway.ledger.service import LedgerService
+from pilothouse.gateway.ledger.writer import FOLDER
 from pilothouse.models.rates.card import RateCard
 
 _NICE: Final = 10
+_MODULE: Final = "pilothouse.gateway.ledger.keeping"
 
 
 class LedgerKeeper:
@@ -31,18 +35,22 @@ class LedgerKeeper:
 
     Args:
         folder: The ledger's folder.
+        root: The project's.
+        news: Returns another number once other hosts have sent something.
         seconds: Between two times.
 
     Attributes:
         runs: How often entries were taken in.
     """
 
-    def __init__(self, folder: Path, *, seconds: float = 60.0) -> None:
+    def __init__(self, folder: Path, root: Path, *, news: Callable[[], int] = lambda: 0, seconds: float = 60.0) -> None:
         self._folder = folder
+        self._root = root
+        self._news = news
         self._seconds = seconds
-        self._seen: list[tuple[str, int]] = []
+        self._seen: tuple[list[tuple[str, int]], int] = ([], 0)
         self._lock: OwnerLock | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._told = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger-keeper", daemon=True)
@@ -56,7 +64,7 @@ class LedgerKeeper:
         """End, without waiting for a run that is under way: what it has not stored yet is stored by the next one."""
         self._stop.set()
         if self._child is not None:
-            self._child.terminate()
+            self._child.end()
         if self._thread.is_alive():
             self._thread.join()
         if self._lock is not None:
@@ -72,25 +80,21 @@ class LedgerKeeper:
 
     def look(self) -> bool:
         """Have entries taken in now, where there are new ones; return whether it was done."""
-        waiting = self._waiting()
+        waiting = self._waiting(), self._news()
         if waiting == self._seen or not self._is_chosen():
             return False
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self._folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is meant for the gateway
-        )
-        if self._stop.is_set():
-            self._child.terminate()
-        _, said = self._child.communicate()
-        code, self._child = self._child.returncode, None
-        if code == 0:
+        with Child(_MODULE, str(self._root)) as child:
+            self._child = child
+            if self._stop.is_set():
+                child.end()
+            ended = child.wait()
+            self._child = None
+        if ended.code == 0:
             self._seen, self._told = waiting, ""
             self.runs += 1
-        elif code != Conflict.exit_code and not self._stop.is_set():
-            self._tell(said.decode(errors="replace").strip() or f"code {code}")
-        return code == 0
+        elif ended.code != Conflict.exit_code and not self._stop.is_set():
+            self._tell(ended.words or f"code {ended.code}")
+        return ended.code == 0
 
     def _waiting(self) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []
@@ -116,15 +120,18 @@ class LedgerKeeper:
             sys.stderr.write(f"the ledger was not taken in, which is tried again: {why}\n")
 
 
-def main(folder: str) -> int:
+def main(root: str) -> int:
     """Take in what was written; return the exit code."""
     os.nice(_NICE)
-    try:
-        LedgerService(Path(folder), rates=RateCard(), clock=SystemClock(), wait=0.0).ingest()
-    except PilothouseError as error:
-        sys.stderr.write(str(error))
-        return error.exit_code
-    return 0
+    return serve_parent(root, _take_in)
+
+
+def _take_in(services: Services) -> bytes:
+    # Without prices, which take long to read, and without waiting for who holds the store.
+    hosts = services.get(LedgerHosts)
+    folder = services.state / FOLDER
+    LedgerService(folder, rates=RateCard(), clock=services.clock, hosts=hosts, wait=0.0).ingest()
+    return b""
 
 
 if __name__ == "__main__":

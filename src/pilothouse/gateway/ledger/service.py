@@ -19,6 +19,7 @@ from pilothouse.core.storage.segments import FOLDER as INCOMING
 from pilothouse.core.storage.segments import new_segment
 from pilothouse.gateway.ledger import bills, queries
 from pilothouse.gateway.ledger.forecast import forecast
+from pilothouse.gateway.ledger.hosts.service import LedgerHosts
 from pilothouse.gateway.ledger.rerating import Rerating
 from pilothouse.gateway.ledger.store import LedgerStore
 from pilothouse.gateway.ledger.types import (
@@ -55,16 +56,25 @@ class LedgerService:
         rates: Prices, for re-rating.
         clock: Where the time comes from.
         writer: This process's writer; None for a process that only asks.
+        hosts: The ledgers of other hosts; None where there are none.
         wait: Seconds to wait for another process that holds the store.
     """
 
     def __init__(
-        self, folder: Path, *, rates: RateCard, clock: Clock, writer: LedgerWriter | None = None, wait: float = 10.0
+        self,
+        folder: Path,
+        *,
+        rates: RateCard,
+        clock: Clock,
+        writer: LedgerWriter | None = None,
+        hosts: LedgerHosts | None = None,
+        wait: float = 10.0,
     ) -> None:
         self._folder = folder
         self._rates = rates
         self._clock = clock
         self._writer = writer
+        self._hosts = hosts if hosts is not None and hosts.shared else None
         self._wait = wait
 
     @classmethod
@@ -75,6 +85,7 @@ class LedgerService:
             rates=services.get(RateCard),
             clock=services.clock,
             writer=services.get(LedgerWriter),
+            hosts=services.get(LedgerHosts),
         )
 
     def ingest(self) -> IngestReport:
@@ -151,7 +162,7 @@ class LedgerService:
                 log.append(msgspec.json.encode(revision) for revision in revisions)
                 written = True
             stack.close()
-            store.ingest()
+            self._take_in(store)
         return rerating.report(written=written)
 
     def reconcile(self, bill: Iterable[BillLine], *, provider: str, share: float = 0.01) -> Reconciliation:
@@ -203,7 +214,13 @@ class LedgerService:
         if self._writer is not None:
             self._writer.flush()
         with LedgerStore(self._folder, wait=self._wait) as store:
-            yield store, store.ingest()
+            yield store, self._take_in(store)
+
+    def _take_in(self, store: LedgerStore) -> IngestReport:
+        if self._hosts is None:
+            return store.ingest()
+        # Nothing leaves this host's disk before the others can have it.
+        return store.ingest(self._hosts.send(), self._hosts.after)
 
 
 def _filled(days: dict[str, int], today: date) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # the engine is loaded when the store is opened
 
 _DAY: Final = 86_400_000_000_000
 _BATCH: Final = 8 << 20
+_OTHERS: Final = "others"
+"""Stands among the segments: up to which number the batches of other hosts were taken in."""
 
 
 class LedgerStore:
@@ -68,8 +70,18 @@ class LedgerStore:
         with self._faults():
             return self._connection.execute(sql, list(parameters)).fetchall()
 
-    def ingest(self) -> IngestReport:
-        """Take in what all processes have written, each entry once; remove segments whose writers are gone."""
+    def ingest(
+        self,
+        sent: Mapping[str, int] | None = None,
+        others: Callable[[int], Iterable[tuple[int, bytes]]] = lambda _: (),
+    ) -> IngestReport:
+        """Take in what all processes have written, each entry once; remove segments whose writers are gone.
+
+        Args:
+            sent: Up to where each segment was sent to other hosts; one that was not sent whole is not removed. None
+                where there are no others.
+            others: Yields number and lines of what other hosts sent behind a number, in order.
+        """
         report = IngestReport()
         with self._faults():
             had_revisions = self._any_revisions()
@@ -78,7 +90,9 @@ class LedgerStore:
             for pieces in _batches(segments.list_segments(self.folder / segments.FOLDER), known):
                 report += self._load(pieces)
                 read_to.update({piece.path: piece.end for piece in pieces})
-            report += self._finish(read_to)
+            for number, data in others(known.get(_OTHERS, 0)):
+                report += self._load([_Piece(Path(_OTHERS), data, number)])
+            report += self._finish(read_to, sent)
             if not had_revisions and report.revisions:
                 self._refresh()
         return report
@@ -134,10 +148,12 @@ class LedgerStore:
             staging.unlink(missing_ok=True)
         return self._one("SELECT count(*) FROM batch")[0]
 
-    def _finish(self, read_to: dict[Path, int]) -> IngestReport:
+    def _finish(self, read_to: dict[Path, int], sent: Mapping[str, int] | None) -> IngestReport:
         """Remove segments that were read to their end and whose writers are gone; keep torn last lines aside."""
         torn, removed = 0, list[str]()
         for path, end in read_to.items():
+            if sent is not None and sent.get(path.name, 0) < end:
+                continue  # written between the sending and the reading: next time
             with segments.abandoned(path) as gone:
                 if not gone:
                     continue

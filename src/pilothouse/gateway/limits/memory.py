@@ -190,7 +190,7 @@ class MemoryLimiter:
         now = self._now()
         rules = {rule.identity: rule for rule in self._matcher.rules}
         states: list[LimitState] = []
-        for bound, meter in self._state.meters.values():
+        for bound, meter in list(self._state.meters.values()):  # another thread may ask
             rule = rules.get(bound.rule.identity)
             if rule is None or meter.idle(now):
                 continue

@@ -22,6 +22,9 @@ from pilothouse.gateway.refusals import Refusal
 DISCONNECT: Final = "pilothouse.disconnect"
 """An extension of the scope: the server calls ``scope["pilothouse.gone"]`` when the client goes away."""
 
+RECEIVED: Final = "pilothouse.received"
+"""A key of the scope: what the server has received of the request; see ``Received``."""
+
 
 class Gone:
     """Ends a call whose client went away."""
@@ -96,7 +99,14 @@ class Plane:
             settings = call.snapshot.settings
             begun = time.perf_counter_ns()
             try:
-                call.raw = await read_body(receive, call.headers, settings.max_body, settings.head_timeout)
+                call.raw = await read_body(
+                    receive,
+                    call.headers,
+                    settings.max_body,
+                    settings.head_timeout,
+                    deadlines=self._parts.deadlines,
+                    received=scope.get(RECEIVED),
+                )
             finally:
                 call.waited += time.perf_counter_ns() - begun
             watcher = _watch(scope, receive, gone)

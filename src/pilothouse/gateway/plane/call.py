@@ -15,6 +15,7 @@ from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.routing.types import Deployment, Route
 from pilothouse.gateway.types import Attempt, Body, Status, Tenant
 from pilothouse.models.types import Usage
+from pilothouse.tracing.completed import Begun
 
 NOBODY = Tenant()
 
@@ -70,6 +71,7 @@ class Call:
         "route",
         "shadow",
         "snapshot",
+        "span",
         "status",
         "tenant",
         "trace_id",
@@ -113,6 +115,7 @@ class Call:
         self.price: str | None = None
         self.response_model = ""
         self.trace_id = ""
+        self.span: Begun | None = None
         self.incidents: list[str] = []
         self.findings: dict[str, int] = {}
 

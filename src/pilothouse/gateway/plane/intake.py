@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pilothouse.access.keys.ring import KeyEntry
 from pilothouse.core.errors import nearest_hint
 from pilothouse.gateway.dialects.endpoints import Endpoint
 from pilothouse.gateway.dialects.facts import RequestFacts, check_request
 from pilothouse.gateway.plane.asking.bodies import decode_body, model_of_form
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.snapshot import Snapshot
 from pilothouse.gateway.refusals import Refusal
@@ -28,6 +28,9 @@ _OWN_SITES: Final = frozenset({"none", "same-origin"})
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 _PLAIN: Final = frozenset({"", "identity"})
 _LONGEST_LENGTH: Final = 19
+_AT_ONCE: Final = 65_536
+"""Bytes up to which a server takes a body in without telling the client to wait."""
+
 _SLOWEST: Final = 4096
 """Bytes a second that a body comes with at least."""
 
@@ -69,7 +72,22 @@ def tenant_of(entry: KeyEntry) -> Tenant:
     )
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], most: int, patience: float) -> bytes:
+class Received(Protocol):
+    """What the server has received of a request so far."""
+
+    body: bytes
+    more_body: bool
+
+
+async def read_body(
+    receive: Receive,
+    headers: Mapping[str, str],
+    most: int,
+    patience: float,
+    *,
+    deadlines: Deadlines,
+    received: Received | None = None,
+) -> bytes:
     """Return a request's whole body.
 
     Args:
@@ -77,6 +95,8 @@ async def read_body(receive: Receive, headers: Mapping[str, str], most: int, pat
         headers: Its headers.
         most: Bytes of the longest body.
         patience: Seconds that the next piece may take; and the whole, beyond a second for each 4 kB.
+        deadlines: What ends the waiting.
+        received: What is here already; None where the server does not tell.
 
     Raises:
         Refusal: ``body_too_large``, or ``body_timeout``.
@@ -87,13 +107,20 @@ async def read_body(receive: Receive, headers: Mapping[str, str], most: int, pat
     length = headers.get("content-length", "")
     if len(length) > _LONGEST_LENGTH or (length.isascii() and length.isdigit() and int(length) > most):
         raise _too_large(most)
+    if received is not None and not received.more_body and len(received.body) <= min(most, _AT_ONCE):
+        body, received.body = bytes(received.body), b""
+        return body
     pieces: list[bytes] = []
     size = 0
     begun = time.monotonic()
     while True:
         # A client that sends a byte now and then is as slow as one that sends nothing.
         left = begun + patience + size / _SLOWEST - time.monotonic()
-        message = await _patiently(receive, min(patience, left), patience)
+        try:
+            with deadlines.within(min(patience, left)):
+                message = await receive()
+        except TimeoutError:
+            raise Refusal("body_timeout", f"the body came too slowly: a piece may take {patience:g} s") from None
         if message["type"] == "http.disconnect":
             raise ClientGone
         piece = message.get("body", b"")
@@ -211,11 +238,3 @@ def _refuse_strangers(headers: Mapping[str, str]) -> None:
 
 def _too_large(most: int) -> Refusal:
     return Refusal("body_too_large", f"the body is longer than {most:,} bytes (gateway.max_body)")
-
-
-async def _patiently(receive: Receive, seconds: float, patience: float) -> MutableMapping[str, Any]:
-    try:
-        async with asyncio.timeout(seconds):
-            return await receive()
-    except TimeoutError:
-        raise Refusal("body_timeout", f"the body came too slowly: a piece may take {patience:g} s") from None

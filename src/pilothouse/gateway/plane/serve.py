@@ -13,6 +13,7 @@ from pilothouse.gateway.guards.types import GuardContext
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.admission import admit, applied_to
 from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Attempts, Opened, code_of
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.caching import CachedCall
 from pilothouse.gateway.plane.call import Call
@@ -40,6 +41,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         ledger: Where rows go.
         metrics: What is counted.
         shadows: Copies calls.
+        deadlines: What ends calls that take too long.
         used_keys: Gets the ids of the keys that calls show.
     """
 
@@ -50,6 +52,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     ledger: LedgerWriter
     metrics: Metrics
     shadows: Shadows
+    deadlines: Deadlines
     used_keys: set[str] = msgspec.field(default_factory=set[str])
 
 
@@ -108,13 +111,13 @@ class Serving:
         if self._route.settings.shadow is not None and not call.shadow:
             self._parts.shadows.offer(call, routing)
         try:
-            async with asyncio.timeout(self._route.settings.timeouts.total):
+            with self._parts.deadlines.within(self._route.settings.timeouts.total):
                 await self._ask(itinerary, beside=guards is not None and guards.looks_beside)
         except TimeoutError:
             raise Refusal("upstream_timeout", "the call took longer than its route allows (timeouts.total)") from None
 
     async def _ask(self, itinerary: Itinerary, *, beside: bool) -> None:
-        attempts = Attempts(self._call, itinerary, self._parts.transport, self._parts.rates)
+        attempts = Attempts(self._call, itinerary, self._parts.transport, self._parts.deadlines, self._parts.rates)
         watching = asyncio.ensure_future(self._beside()) if beside else None
         opened: Opened | None = None
         try:
@@ -168,7 +171,7 @@ class Serving:
         keep = self._cached.most_bytes if self._cached is not None else 0
         if call.snapshot.capture is not None:
             keep = max(keep, call.snapshot.settings.capture.most_bytes)
-        stream = Stream(call, opened, self._client, guarded, self._parts.rates, keep=keep)
+        stream = Stream(call, opened, self._client, guarded, self._parts.rates, self._parts.deadlines, keep=keep)
         call.first = time.perf_counter_ns() - call.begun
         await self._client.begin(opened.content_type)
         try:

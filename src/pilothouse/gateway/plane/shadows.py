@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from pilothouse.gateway.plane.asking.attempts import Attempts, Opened, code_of
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.settlement import Settlement
@@ -33,12 +34,14 @@ class Shadows:
         router: Decides which calls are copied, and how many copies may run.
         transport: The ways to deployments.
         settlement: Ends copies.
+        deadlines: What ends those that take too long.
     """
 
-    def __init__(self, router: Router, transport: Transport, settlement: Settlement) -> None:
+    def __init__(self, router: Router, transport: Transport, settlement: Settlement, deadlines: Deadlines) -> None:
         self._router = router
         self._transport = transport
         self._settlement = settlement
+        self._deadlines = deadlines
         self._running: set[asyncio.Task[None]] = set()
 
     def offer(self, call: Call, routing: RoutingRequest) -> None:
@@ -88,8 +91,10 @@ class Shadows:
         """Ask, settle, and return content type and body of a whole answer; None where there was none."""
         relay: Relay | None = None
         try:
-            async with asyncio.timeout(route.settings.timeouts.total):
-                opened = await Attempts(twin, itinerary, self._transport, self._settlement.rates).open()
+            with self._deadlines.within(route.settings.timeouts.total):
+                opened = await Attempts(
+                    twin, itinerary, self._transport, self._deadlines, self._settlement.rates
+                ).open()
                 relay = opened.relay
                 try:
                     body = opened.body if relay is None else await _read(opened, relay)

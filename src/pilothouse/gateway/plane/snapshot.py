@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from pilothouse.gateway.guards.pipeline import GuardPipeline
 from pilothouse.gateway.limits.types import Limiter
 from pilothouse.gateway.routing.types import Route
 from pilothouse.gateway.settings import GatewaySettings
+from pilothouse.tracing.completed import Begun
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -28,6 +29,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         guards: By route name; a route without guards is not in it.
         caches: By route name; a route without a cache is not in it.
         capture: Records payloads; None for never.
+        begin_span: Told the client's `traceparent`, what a call's span will be called; None where upstreams are not
+            told.
     """
 
     version: str
@@ -39,3 +42,4 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     guards: Mapping[str, GuardPipeline]
     caches: Mapping[str, RouteCaches]
     capture: CaptureWriter | None = None
+    begin_span: Callable[[str | None], Begun] | None = None

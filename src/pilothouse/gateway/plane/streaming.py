@@ -10,6 +10,7 @@ from typing import Final
 from pilothouse.gateway.guards.streams import GuardedStream
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, CHUNK, input_size
 from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Opened, told_error
+from pilothouse.gateway.plane.asking.deadlines import Deadline, Deadlines
 from pilothouse.gateway.plane.asking.relays import Relay, TranslatingRelay
 from pilothouse.gateway.plane.call import Call, is_metered
 from pilothouse.gateway.plane.client import Client
@@ -18,38 +19,6 @@ from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 
 _CUT_REASON: Final = "length"
-
-
-class IdleWatch:
-    """Interrupts a task that has waited too long; watching a piece costs two assignments, not a timer.
-
-    Args:
-        seconds: The longest wait.
-    """
-
-    __slots__ = ("_handle", "_loop", "_seconds", "_task", "expired", "since", "waiting")
-
-    def __init__(self, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._seconds = seconds
-        self._task = asyncio.current_task()
-        self.expired = False
-        self.waiting = False
-        self.since = self._loop.time()
-        self._handle = self._loop.call_later(seconds, self._look)
-
-    def close(self) -> None:
-        """Watch no more."""
-        self._handle.cancel()
-
-    def _look(self) -> None:
-        left = self.since + self._seconds - self._loop.time()
-        if left > 0 or not self.waiting:
-            self._handle = self._loop.call_later(max(left, self._seconds / 10), self._look)
-            return
-        self.expired = True
-        if self._task is not None:
-            self._task.cancel()
 
 
 class Stream:
@@ -61,6 +30,7 @@ class Stream:
         client: Where it goes.
         guarded: What the guards do with it; None for nothing.
         rates: What calls cost, for limits inside the stream.
+        deadlines: What ends a stream that stalls.
         keep: Most bytes remembered of what was sent, for caches and captures; 0 for none.
 
     Attributes:
@@ -74,6 +44,7 @@ class Stream:
         client: Client,
         guarded: GuardedStream | None,
         rates: RateCard,
+        deadlines: Deadlines,
         *,
         keep: int = 0,
     ) -> None:
@@ -84,6 +55,7 @@ class Stream:
         self._client = client
         self._guarded = guarded
         self._rates = rates
+        self._deadlines = deadlines
         self._keep = keep
         self.sent: list[bytes] | None = [] if keep else None
         self._allowed: int | None = CHUNK if is_metered(call) else None
@@ -103,34 +75,28 @@ class Stream:
         await self._hand_on(self._opened.first)
         if self.relay.error:
             raise told_error(self._opened.step, self.relay.error)
-        watch = IdleWatch(self._opened.step.route.settings.timeouts.idle)
         try:
-            await self._pump(watch)
-        except asyncio.CancelledError:
-            if not watch.expired:
-                raise
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
+            with self._deadlines.within(self._opened.step.route.settings.timeouts.idle) as idle:
+                await self._pump(idle)
+        except TimeoutError:
             raise AttemptFailed("stream_idle", "the upstream stopped inside its answer") from None
         finally:
-            watch.close()
             await self._opened.answer.aclose()
         await self._close()
 
-    async def _pump(self, watch: IdleWatch) -> None:
+    async def _pump(self, idle: Deadline) -> None:
         answer, relay, call = self._opened.answer, self.relay, self._call
         clock, loop_time = time.perf_counter_ns, asyncio.get_running_loop().time
         while True:
             asked = clock()
-            watch.since, watch.waiting = loop_time(), True
+            idle.since, idle.waiting = loop_time(), True
             try:
                 piece = await answer.read()
             except UpstreamFault as fault:
                 if relay.is_finished:
                     return  # all of the answer has come; how its connection ends changes nothing
                 raise AttemptFailed(fault.failure, fault.message) from fault
-            watch.waiting = False
+            idle.waiting = False
             call.waited += clock() - asked
             if piece is None:
                 return

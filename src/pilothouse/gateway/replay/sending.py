@@ -12,8 +12,10 @@ from opentelemetry.trace import Tracer
 
 from pilothouse.gateway.ledger.writer import LedgerWriter
 from pilothouse.gateway.plane.app import DISCONNECT, Plane
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.metrics import Metrics
+from pilothouse.gateway.plane.records import Records
 from pilothouse.gateway.plane.serve import Parts
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.plane.shadows import Shadows
@@ -82,9 +84,9 @@ class Sending(Struct, frozen=True, kw_only=True):
             headers: As recorded.
             body: Of the request.
         """
-        ledger = ReplayLedger(self.folder, logged)
+        ledger, deadlines = ReplayLedger(self.folder, logged), Deadlines()
         metrics, router = Uncounted(), Router(HealthBoard(), price=self.price)
-        settlement = Settlement(self.rates, ledger, self.tracer, metrics)
+        settlement = Settlement(self.rates, Records(ledger, self.tracer, metrics))
         parts = Parts(
             router=router,
             transport=transport,
@@ -92,7 +94,8 @@ class Sending(Struct, frozen=True, kw_only=True):
             settlement=settlement,
             ledger=ledger,
             metrics=metrics,
-            shadows=Shadows(router, transport, settlement),
+            shadows=Shadows(router, transport, settlement, deadlines),
+            deadlines=deadlines,
         )
         try:
             answer = await _ask(ReplayPlane(parts, snapshot, logged.tenant), path, headers, body)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from pilothouse.gateway.plane.app import DISCONNECT
+from pilothouse.gateway.plane.app import DISCONNECT, RECEIVED
 
 MOST_HEAD: Final = 65_536
 """Bytes of the longest head of a request."""
@@ -187,6 +187,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cycle.scope[RECEIVED] = cycle  # type: ignore[typeddict-unknown-key]
         super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:

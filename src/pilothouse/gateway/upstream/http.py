@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.client import Client
 from pyreqwest.exceptions import (
     BuilderError,
     ConnectError,
@@ -19,6 +19,7 @@ from pyreqwest.response import Response, ResponseBodyReader
 
 from pilothouse.gateway.providers.interface import Outgoing
 from pilothouse.gateway.upstream.types import UpstreamFault
+from pilothouse.models.http_client import client_builder
 from pilothouse.models.secret import Secret
 
 _KEPT: Final = (
@@ -35,7 +36,7 @@ _KEPT: Final = (
     "x-amzn-errortype",
     "openai-processing-ms",
 )
-"""Headers of an answer that somebody reads; looking at each costs less than turning all of them into Python."""
+"""Headers of an answer that somebody may read; looking at each costs less than turning all of them into Python."""
 
 
 class HttpTransport:
@@ -88,7 +89,7 @@ class HttpTransport:
 
     def _open(self, connect: float) -> Client:
         # HTTP/2 would queue calls beyond some hundred streams on one connection; a redirect would carry the key away.
-        builder = ClientBuilder().http1_only().follow_redirects(False).user_agent("pilothouse").tcp_nodelay(True)
+        builder = client_builder().http1_only().follow_redirects(False).user_agent("pilothouse").tcp_nodelay(True)
         builder = builder.gzip(False).brotli(False).zstd(False).deflate(False)
         client = builder.connect_timeout(timedelta(seconds=connect)).build()
         self._clients[connect] = client
@@ -98,15 +99,21 @@ class HttpTransport:
 class HttpAnswer:
     """One answer; see ``Answer``."""
 
-    __slots__ = ("_body", "_reader", "_sending", "headers", "status")
+    __slots__ = ("_body", "_reader", "_response", "_sending", "content_type", "status")
 
     def __init__(self, response: Response, *, sending: StreamRequest | None = None, body: bytes | None = None) -> None:
         self._sending = sending
         self._body = body
         self._reader: ResponseBodyReader | None = response.body_reader if sending is not None else None
+        self._response = response
         self.status = response.status
-        found = ((name, _header(response, name)) for name in _KEPT)
-        self.headers: Mapping[str, str] = {name: value for name, value in found if value is not None}
+        self.content_type = _header(response, "content-type") or ""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those that somebody may want to read."""
+        found = ((name, _header(self._response, name)) for name in _KEPT)
+        return {name: value for name, value in found if value is not None}
 
     async def read(self) -> bytes | None:
         """Return the next piece, or None at the end.

@@ -96,9 +96,14 @@ class InProcessAnswer:
 
     def __init__(self, pieces: AsyncGenerator[bytes], content_type: str) -> None:
         self.status = 200
-        self.headers: Mapping[str, str] = {"content-type": content_type}
+        self.content_type = content_type
         self._pieces = pieces
         self._first: bytes | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The content type."""
+        return {"content-type": self.content_type}
 
     async def begin(self) -> None:
         """Wait for the first piece."""

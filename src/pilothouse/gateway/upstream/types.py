@@ -14,11 +14,16 @@ class Answer(Protocol):
 
     Attributes:
         status: The HTTP status.
-        headers: Lower-case names.
+        content_type: As the upstream tells it; empty where it does not.
     """
 
     status: int
-    headers: Mapping[str, str]
+    content_type: str
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those that somebody may want to read, by lower-case names."""
+        ...
 
     async def read(self) -> bytes | None:
         """Return the next piece, or None at the end.

@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Final, cast
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.client import Client
 from pyreqwest.exceptions import BuilderError, ConnectError, PyreqwestError
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
 from pilothouse.core.clock import Clock
 from pilothouse.core.errors import ConnectionFault, ModelError
+from pilothouse.models.http_client import client_builder
 from pilothouse.models.providers import answers
 from pilothouse.models.providers.sse import EventParser, EventTooLong
 from pilothouse.models.secret import Secret
@@ -217,7 +218,7 @@ class HttpTransport:
 
 def _build(timeouts: Timeouts) -> Client:
     # HTTP/2 would queue calls beyond some hundred streams on one connection; a redirect would carry the key elsewhere.
-    builder = ClientBuilder().http1_only().follow_redirects(False).user_agent("pilothouse")
+    builder = client_builder().http1_only().follow_redirects(False).user_agent("pilothouse")
     return builder.connect_timeout(timedelta(seconds=timeouts.connect)).build()
 
 

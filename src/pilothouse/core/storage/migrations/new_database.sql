@@ -1,4 +1,4 @@
--- schema 0008
+-- schema 0009
 CREATE TABLE registry_versions (
     kind VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
@@ -183,6 +183,23 @@ CREATE TABLE access_audit (
     previous VARCHAR NOT NULL,
     hash VARCHAR NOT NULL,
     CONSTRAINT pk_access_audit PRIMARY KEY (number)
+);
+
+CREATE TABLE database_identity (
+    id VARCHAR NOT NULL,
+    CONSTRAINT pk_database_identity PRIMARY KEY (id)
+);
+
+CREATE TABLE gateway_ledger_batches (
+    number BIGINT NOT NULL,
+    segment VARCHAR NOT NULL,
+    "begin" BIGINT NOT NULL,
+    "end" BIGINT NOT NULL,
+    host VARCHAR NOT NULL,
+    sent_at DATETIME NOT NULL,
+    data BLOB NOT NULL,
+    CONSTRAINT pk_gateway_ledger_batches PRIMARY KEY (number),
+    CONSTRAINT uq_gateway_ledger_batches_segment_begin UNIQUE (segment, "begin")
 );
 
 CREATE INDEX ix_registry_alias_changes_kind_name ON registry_alias_changes (kind, name);

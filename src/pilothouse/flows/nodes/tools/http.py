@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.request import ConsumedRequest
 
 from pilothouse.core.errors import ConnectionFault
+from pilothouse.models.http_client import client_builder
 from pilothouse.models.secret import Secret, redact
 
 _TRIES = 4
@@ -63,7 +64,7 @@ async def send(request: Request) -> Reply:
         ConnectionFault: when the address or the key cannot be sent at all.
         Unreachable: when no answer came.
     """
-    async with ClientBuilder().timeout(_TIMEOUT).follow_redirects(False).build() as client:
+    async with client_builder().timeout(_TIMEOUT).follow_redirects(False).build() as client:
         for attempt in range(_TRIES):
             is_last = attempt == _TRIES - 1
             pause = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)

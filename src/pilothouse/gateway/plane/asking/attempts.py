@@ -12,8 +12,10 @@ from msgspec import Struct, structs
 from pilothouse.core.errors import PilothouseError
 from pilothouse.gateway.dialects.codecs import codec, has_codec
 from pilothouse.gateway.plane.admission import bound
+from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.asking.given_up import broken, has_room, may_be_billed
 from pilothouse.gateway.plane.asking.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
+from pilothouse.gateway.plane.asking.tracing import with_trace
 from pilothouse.gateway.plane.asking.translation import outgoing_body, whole_answer
 from pilothouse.gateway.plane.call import Call, is_metered, may_continue
 from pilothouse.gateway.refusals import STATUSES, Refusal
@@ -98,13 +100,17 @@ class Attempts:
         call: The call.
         itinerary: Who is asked, and who next.
         transport: The way to them.
+        deadlines: What ends an attempt that does not begin.
         rates: What calls cost, for what was given up.
     """
 
-    def __init__(self, call: Call, itinerary: Itinerary, transport: Transport, rates: RateCard) -> None:
+    def __init__(
+        self, call: Call, itinerary: Itinerary, transport: Transport, deadlines: Deadlines, rates: RateCard
+    ) -> None:
         self._call = call
         self._itinerary = itinerary
         self._transport = transport
+        self._deadlines = deadlines
         self._rates = rates
         self._last: AttemptFailed | None = None
         self._resume: TranslatingRelay | None = None
@@ -267,9 +273,11 @@ class Attempts:
         outgoing_body = self._outgoing_body(wire, model)
         sent = time.perf_counter_ns()
         try:
-            async with asyncio.timeout(timeouts.first_token):
+            with self._deadlines.within(timeouts.first_token):
                 await provider.prepare()
                 outgoing = provider.outgoing(wire, model, outgoing_body, stream=call.facts.stream, headers=call.headers)
+                if call.snapshot.begin_span is not None:
+                    outgoing = with_trace(outgoing, call, call.snapshot.begin_span)
                 answer = await self._transport.open(
                     outgoing, connect=timeouts.connect, whole=not call.facts.stream and call.body is not None
                 )
@@ -294,7 +302,7 @@ class Attempts:
             raise AttemptFailed("request", str(error), retryable=False) from error
 
     async def _begun(self, step: Step, wire: Wire, answer: Answer) -> Opened:
-        content_type = answer.headers.get("content-type", "")
+        content_type = answer.content_type
         if not 200 <= answer.status < 300:
             raise await _refused(step, answer)
         if self._call.facts.stream and "json" not in content_type:
@@ -310,7 +318,7 @@ class Attempts:
             raise AttemptFailed("malformed", "the upstream's answer does not end", status=answer.status)
         call = self._call
         try:
-            whole = whole_answer(call, wire, body, answer.headers)
+            whole = whole_answer(call, wire, body, answer)
         except ValueError as error:
             is_error = b'"error"' in body
             refused = step.deployment.provider.refused(answer.status, answer.headers, body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -15,6 +14,7 @@ from pilothouse.gateway.dialects.rerank import RERANK
 from pilothouse.gateway.plane.asking.bodies import spliced
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.types import Wire
+from pilothouse.gateway.upstream.types import Answer
 from pilothouse.models.types import ChatResponse, Usage
 
 
@@ -54,7 +54,7 @@ def outgoing_body(call: Call, wire: Wire, model: str) -> bytes:
     return codec(wire).encode_request(request, model=model, stream=call.facts.stream)
 
 
-def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]) -> Whole:
+def whole_answer(call: Call, wire: Wire, body: bytes, answer: Answer) -> Whole:
     """Return an upstream's whole answer as the client wants it.
 
     Raises:
@@ -65,20 +65,20 @@ def whole_answer(call: Call, wire: Wire, body: bytes, headers: Mapping[str, str]
         body.decode()  # a client's parser would choke on it later, without a word of whose fault it is
     if has_codec(wire):
         usage, model = codec(wire).usage(body)
-        answer = codec(wire).decode_response(body) if wire != wanted or usage is None else None
-        if wire != wanted and answer is not None:
-            body = codec(wanted).encode_response(answer)
-        written = text_bytes(answer) if usage is None and answer is not None else 0
+        read = codec(wire).decode_response(body) if wire != wanted or usage is None else None
+        if wire != wanted and read is not None:
+            body = codec(wanted).encode_response(read)
+        written = text_bytes(read) if usage is None and read is not None else 0
         return Whole(body=body, usage=usage, model=model, text_bytes=written)
     if wire in embeddings.CODECS:
         asked = embeddings.read_request(call.raw)
-        response = embeddings.CODECS[wire].decode(body, asked, headers)
+        response = embeddings.CODECS[wire].decode(body, asked, answer.headers)
         return Whole(body=embeddings.write_response(response, asked, call.facts.model), usage=response.usage)
     if wire == "cohere.rerank":
         usage, model = RERANK.usage(body)
         return Whole(body=body, usage=usage, model=model)
     reader = _USAGES.get(wire)
-    return Whole(body=body, usage=reader(call, body, headers) if reader is not None else Usage())
+    return Whole(body=body, usage=reader(call, body, answer) if reader is not None else Usage())
 
 
 def text_bytes(answer: ChatResponse) -> int:
@@ -121,16 +121,16 @@ _texts: Final = msgspec.json.Decoder(str)
 _NO_DETAILS: Final = _Details()
 
 
-def _of_embeddings(_call: Call, body: bytes, _headers: Mapping[str, str]) -> Usage | None:
+def _of_embeddings(_call: Call, body: bytes, _answer: Answer) -> Usage | None:
     usage = _lists.decode(body).usage
     return Usage(input_tokens=usage.prompt_tokens) if usage is not None else None
 
 
-def _of_images(_call: Call, body: bytes, _headers: Mapping[str, str]) -> Usage | None:
-    answer = _lists.decode(body)
-    usage = answer.usage
+def _of_images(_call: Call, body: bytes, _answer: Answer) -> Usage | None:
+    images = _lists.decode(body)
+    usage = images.usage
     if usage is None:
-        return Usage(images=len(answer.data))
+        return Usage(images=len(images.data))
     return Usage(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -139,18 +139,18 @@ def _of_images(_call: Call, body: bytes, _headers: Mapping[str, str]) -> Usage |
     )
 
 
-def _of_speech(call: Call, _body: bytes, headers: Mapping[str, str]) -> Usage | None:
-    if "json" in headers.get("content-type", ""):
+def _of_speech(call: Call, _body: bytes, answer: Answer) -> Usage | None:
+    if "json" in answer.content_type:
         raise ValueError("sound was asked for")
     return Usage(characters=len(_texts.decode(call.body["input"]))) if call.body and "input" in call.body else None
 
 
-def _of_transcriptions(_call: Call, body: bytes, headers: Mapping[str, str]) -> Usage | None:
-    if "json" not in headers.get("content-type", ""):
+def _of_transcriptions(_call: Call, body: bytes, answer: Answer) -> Usage | None:
+    if "json" not in answer.content_type:
         return None
-    answer = _transcripts.decode(body)
-    usage = answer.usage
-    seconds = usage.seconds if usage is not None and usage.seconds is not None else answer.duration
+    transcript = _transcripts.decode(body)
+    usage = transcript.usage
+    seconds = usage.seconds if usage is not None and usage.seconds is not None else transcript.duration
     if seconds is not None:
         return Usage(milliseconds=round(seconds * 1000))
     if usage is None:

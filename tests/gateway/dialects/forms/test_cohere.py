@@ -31,72 +31,69 @@ def said(request: ChatRequest, *, stream: bool = False) -> dict[str, Any]:
     return json.loads(COHERE.encode_request(request, model="command-a", stream=stream))
 
 
-def test_a_conversation_with_everything_is_said() -> None:
-    body = said(
-        ChatRequest(
-            messages=(
-                Message(role="developer", content="Be kind."),
-                Message(role="user", content=(TextPart(text="Look"), ImagePart(data=b"\x89PNG", detail="low"))),
-                Message(role="assistant", tool_calls=(CALL,), reasoning="I will look."),
-                Message(role="tool", tool_call_id="t1", content="42"),
-                Message(role="tool", tool_call_id="t2", content="gone", is_error=True),
-            ),
-            temperature=0.5,
-            top_p=0.9,
-            top_k=5,
-            max_tokens=100,
-            seed=7,
-            presence_penalty=0.1,
-            frequency_penalty=0.2,
-            stop=("END",),
-            logprobs=True,
-            n=1,
-            tools=(TOOL,),
-            tool_choice="required",
-            response_format={"type": "json_schema", "json_schema": {"schema": {"type": "object"}}},
-            reasoning=Reasoning(effort="low"),
-            extra={"safety_mode": "OFF", "stream_options": {}},
-        ),
-        stream=True,
-    )
+CONVERSATION = ChatRequest(
+    messages=(
+        Message(role="developer", content="Be kind."),
+        Message(role="user", content=(TextPart(text="Look"), ImagePart(data=b"\x89PNG", detail="low"))),
+        Message(role="assistant", tool_calls=(CALL,), reasoning="I will look."),
+        Message(role="tool", tool_call_id="t1", content="42"),
+        Message(role="tool", tool_call_id="t2", content="gone", is_error=True),
+    ),
+    temperature=0.5,
+    top_p=0.9,
+    top_k=5,
+    max_tokens=100,
+    seed=7,
+    presence_penalty=0.1,
+    frequency_penalty=0.2,
+    stop=("END",),
+    logprobs=True,
+    n=1,
+    tools=(TOOL,),
+    tool_choice="required",
+    response_format={"type": "json_schema", "json_schema": {"schema": {"type": "object"}}},
+    reasoning=Reasoning(effort="low"),
+    extra={"safety_mode": "OFF", "stream_options": {}},
+)
+SAID: dict[str, Any] = {
+    "safety_mode": "OFF",
+    "model": "command-a",
+    "stream": True,
+    "messages": [
+        {"role": "system", "content": "Be kind."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Look"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw==", "detail": "low"}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "find", "arguments": '{"q":"x"}'}}],
+            "tool_plan": "I will look.",
+        },
+        {"role": "tool", "tool_call_id": "t1", "content": "42"},
+        {"role": "tool", "tool_call_id": "t2", "content": "error: gone"},
+    ],
+    "temperature": 0.5,
+    "p": 0.9,
+    "k": 5,
+    "max_tokens": 100,
+    "seed": 7,
+    "presence_penalty": 0.1,
+    "frequency_penalty": 0.2,
+    "logprobs": True,
+    "stop_sequences": ["END"],
+    "response_format": {"type": "json_object", "json_schema": {"type": "object"}},
+    "thinking": {"type": "enabled", "token_budget": 1024},
+    "tools": [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}],
+    "tool_choice": "REQUIRED",
+}
 
-    assert body == {
-        "safety_mode": "OFF",
-        "model": "command-a",
-        "stream": True,
-        "messages": [
-            {"role": "system", "content": "Be kind."},
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "Look"},
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw==", "detail": "low"}},
-                ],
-            },
-            {
-                "role": "assistant",
-                "tool_calls": [
-                    {"id": "t1", "type": "function", "function": {"name": "find", "arguments": '{"q":"x"}'}}
-                ],
-                "tool_plan": "I will look.",
-            },
-            {"role": "tool", "tool_call_id": "t1", "content": "42"},
-            {"role": "tool", "tool_call_id": "t2", "content": "error: gone"},
-        ],
-        "temperature": 0.5,
-        "p": 0.9,
-        "k": 5,
-        "max_tokens": 100,
-        "seed": 7,
-        "presence_penalty": 0.1,
-        "frequency_penalty": 0.2,
-        "logprobs": True,
-        "stop_sequences": ["END"],
-        "response_format": {"type": "json_object", "json_schema": {"type": "object"}},
-        "thinking": {"type": "enabled", "token_budget": 1024},
-        "tools": [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}],
-        "tool_choice": "REQUIRED",
-    }
+
+def test_a_conversation_with_everything_is_said() -> None:
+    assert said(CONVERSATION, stream=True) == SAID
 
 
 def test_one_function_alone_can_be_chosen_by_name() -> None:
