@@ -1,8 +1,8 @@
 """Many calls of all manners through real gateways whose processes and counters are killed, and what is left of them.
 
 `nice -n 10 python -m tests.gateway.hammer` takes some minutes on two cores; it prints a verdict and leaves with 1 where
-anything does not hold. `--calls 2000 --gateways 1 --workers 1 --blows 0` is a small one; with `--hosts` two folders share
-one PostgreSQL, each with so many gateways, and workers of the first are killed.
+anything does not hold. `--calls 2000 --gateways 1 --workers 1 --blows 0` is a small one; `--hosts --kill-host` makes it two
+hosts over one PostgreSQL, of which one dies for good.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Run(Struct, kw_only=True):
         shared: What the counters in Redis say is used, by budget.
         blows: What was killed, and when by the clock of the system.
         codes: Exit codes of the gateways.
-        alike: Whether both hosts have the same rows.
+        alike: Whether all hosts have the same ledger.
     """
 
     verdict: Verdict
@@ -54,7 +54,7 @@ class Run(Struct, kw_only=True):
     shared: dict[str, int]
     blows: list[tuple[str, float]]
     codes: list[int]
-    alike: bool
+    alike: bool = True
 
 
 def rules(given: argparse.Namespace) -> tuple[LimitRule, ...]:
@@ -71,29 +71,32 @@ def rules(given: argparse.Namespace) -> tuple[LimitRule, ...]:
 
 async def hammer(folder: Path, given: argparse.Namespace) -> Run:
     """Run; return what was left."""
-    server, rows = RedisServer(), PostgresServer() if given.hosts else None
-    database = rows.create("hammer") if rows is not None else ""
-    sites: list[Site] = []
+    server = RedisServer()
+    rows_server = PostgresServer() if given.hosts else None
+    site: Site | None = None
+    twin: Site | None = None
     try:
         async with MockUpstream() as mock:
-            site = Site(folder, mock.url, rules(given), redis=server.url, patience=3.0, database=database)
-            sites.append(site)
-            if rows is not None:
-                sites.append(site.twin(folder / "twin", rows.url("hammer")))
-            urls = [
-                url for one in sites for url in one.start_all(given.gateways, workers=given.workers, before=PATIENT)
-            ]
+            database = rows_server.create("hammer") if rows_server is not None else ""
+            site = Site(folder, mock.url, rules(given), redis=server.url, patience=8.0, database=database)
+            urls = site.start_all(given.gateways, workers=given.workers, before=PATIENT)
+            if rows_server is not None:
+                twin = site.twin(folder / "twin", rows_server.url("hammer"))
+                urls += twin.start_all(given.gateways, workers=given.workers, before=PATIENT)
             crowd = Crowd(urls, site.secrets, given.at_once, given.pause)
             begun = time.monotonic()
             made = plans(given.seed, given.calls, owners=len(OWNERS), faults=not given.no_faults, calm=CALM)
             running = asyncio.ensure_future(crowd.make(made))
             blows = await _disturb(site, server, given, crowd, running)
+            if twin is not None and given.kill_host:
+                blows.append(("host", time.time()))
+                twin.kill()
             await running
             took = time.monotonic() - begun
             left = await site.quiet(60.0)
-            codes = [code for one in sites for code in one.stop()]
-            found = [one.rows() for one in (*sites, site)]
-            verdict = judge(crowd.outcomes, found[-1], mock.bill.lines, site.limits, OWNERS)
+            codes = [*(twin.stop() if twin is not None else []), *site.stop()]
+            alike = twin is None or twin.rows() == site.rows() == twin.rows()
+            verdict = judge(crowd.outcomes, site.rows(), mock.bill.lines, site.limits, OWNERS)
             return Run(
                 verdict=verdict,
                 took=took,
@@ -102,14 +105,15 @@ async def hammer(folder: Path, given: argparse.Namespace) -> Run:
                 shared={_whose(state): state.used for state in left if state.resource == "dollars"},
                 blows=blows,
                 codes=codes,
-                alike=found[-2] == found[-1],
+                alike=alike,
             )
     finally:
-        for one in sites:
-            one.kill()
+        for one in (site, twin):
+            if one is not None:
+                one.kill()
+        if rows_server is not None:
+            rows_server.stop()
         server.close()
-        if rows is not None:
-            rows.stop()
 
 
 async def _disturb(
@@ -140,7 +144,7 @@ def _whose(state: LimitState) -> str:
 def told(run: Run, given: argparse.Namespace) -> tuple[str, bool]:
     """Return a run as text, and whether all holds."""
     found = run.verdict
-    killed = [at for what, at in run.blows if what == "worker"]
+    killed = [at for what, at in run.blows if what != "redis"]
     near = [outcome for outcome in found.lost if any(outcome.begun <= at <= outcome.ended + 2.0 for at in killed)]
     ages = [min(abs(at - outcome.ended) for at in killed) for outcome in found.lost_whole if killed]
     lost = f"{len(found.lost_whole)} of calls answered whole (at most {max(ages, default=0.0):.2f} s from a kill), rest in flight"
@@ -159,7 +163,7 @@ def told(run: Run, given: argparse.Namespace) -> tuple[str, bool]:
         ),
         "40 at once were never exceeded": run.at_once <= 40,
         "the gateways ended well": not any(run.codes),
-        "all hosts have the same rows": run.alike,
+        "all hosts have the same ledger": run.alike,
     }
     seconds = [f"{what} at {at - min(at for _, at in run.blows):.0f} s" for what, at in run.blows]
     lines = [
@@ -224,11 +228,12 @@ def main() -> int:
     parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--blows", type=int, default=4, help="kills, of a worker and of Redis by turns")
-    parser.add_argument("--hosts", action="store_true", help="two, over one PostgreSQL")
+    parser.add_argument("--hosts", action="store_true", help="two hosts over one PostgreSQL, each with these gateways")
+    parser.add_argument("--kill-host", action="store_true")
     parser.add_argument("--no-faults", action="store_true")
-    parser.add_argument("--acme", type=float, default=0.8, help="dollars")
-    parser.add_argument("--calm", type=float, default=0.15, help="dollars of those whose calls all end well")
-    parser.add_argument("--user", type=float, default=0.35, help="dollars of each user")
+    parser.add_argument("--acme", type=float, default=2.0, help="dollars")
+    parser.add_argument("--calm", type=float, default=0.2, help="dollars of those whose calls all end well")
+    parser.add_argument("--user", type=float, default=0.9, help="dollars of each user")
     parser.add_argument("--pause", type=float, default=2.0, help="seconds that a refused client waits")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()

@@ -161,7 +161,8 @@ def _compare(found: Verdict, row: LedgerEntry, bill: int) -> None:
     one = Account(
         calls=1, cost=cost, may=row.may_cost or 0, bill=bill, unknown=row.given_up > 0 and row.may_cost is None
     )
-    kind = "given_up" if row.given_up else "uncounted" if row.usage_source == "estimated" else "counted"
+    is_estimate = row.status == "ok" and row.usage_source == "estimated"
+    kind = "uncounted" if is_estimate else "given_up" if row.given_up else "counted"
     whole: Account = getattr(found, kind)
     for name in Account.__struct_fields__:
         setattr(whole, name, getattr(whole, name) + getattr(one, name))

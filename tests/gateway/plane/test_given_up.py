@@ -17,7 +17,7 @@ from ..mock.upstream import MockUpstream
 from ..running import Gateway, running
 
 MOST = 50
-TIMES = {"first_token": 0.15, "idle": 0.15}
+TIMES = {"first_token": 0.8, "idle": 0.8}
 Scene = Callable[[Gateway, MockUpstream, aiohttp.ClientSession], Awaitable[None]]
 
 
@@ -107,7 +107,7 @@ def test_the_loser_of_a_hedge_may_be_billed() -> None:
         assert (row.deployment, row.given_up) == ("quick", 1)
         assert {item.deployment: item.given_up for item in row.attempts} == {"slow": True, "quick": False}
 
-    slow, quick = deployment("tokens=5-first=140", "slow"), deployment("tokens=5", "quick", priority=1)
+    slow, quick = deployment("tokens=5-first=700", "slow"), deployment("tokens=5", "quick", priority=1)
     play(scene, slow, quick, hedge={"after": 0.03, "share": 1.0})
 
 

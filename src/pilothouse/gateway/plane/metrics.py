@@ -90,13 +90,14 @@ class Metrics:
         for kind, count in call.findings.items():
             self._child(self._findings, kind).inc(count)
 
-    def given_up(self, call: Call, may_cost: int | None) -> None:
+    def given_up(self, call: Call) -> None:
         """Count attempts that were given up, and the most that may be billed for them where that is known."""
         for attempt in call.attempts:
             if attempt.given_up:
                 self._child(self._given_up, attempt.deployment).inc()
-        if may_cost:
-            self._child(self._may_cost, call.route.name if call.route else "").inc(may_cost / 1e9)
+                if attempt.may_cost:
+                    name = call.route.name if call.route else ""
+                    self._child(self._may_cost, name).inc(attempt.may_cost / 1e9)
 
     def incident(self, kind: str) -> None:
         """Count what should not happen; ``kind`` is one of few words."""

@@ -103,7 +103,7 @@ class Records:
                 self._ledger.record(_unsure(entry, item) if item.given_up else entry)
             self._metrics.ended(call, item.took, item.overhead)
             if item.given_up:
-                self._metrics.given_up(call, item.may_cost)
+                self._metrics.given_up(call)
 
     def _trace(self, call: Call, took: int, overhead: int) -> None:
         route = call.route.name if call.route else call.facts.model
