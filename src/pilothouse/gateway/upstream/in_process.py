@@ -31,6 +31,9 @@ _WIRES: Final[dict[str, Wire]] = {
 }
 
 
+_STREAM: Final = ("stream", "yes")
+
+
 class InProcessProvider:
     """The vendor's side of a connection whose models run in this process.
 
@@ -52,7 +55,7 @@ class InProcessProvider:
 
     def outgoing(self, wire: Wire, model: str, body: bytes, *, stream: bool, headers: Mapping[str, str]) -> Outgoing:
         """Return the request as the transport of this process takes it."""
-        return Outgoing(method=wire, url=self._url, headers=(("stream", "yes"),) if stream else (), body=body)
+        return Outgoing(method=wire, url=self._url, headers=(_STREAM,) if stream else (), body=body)
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Refused:
         """Read an answer that says no; models of this process raise instead."""
@@ -82,8 +85,9 @@ class InProcessTransport:
             UpstreamFault: when the model refuses or fails.
         """
         client = self._find(outgoing.url.partition("://")[2])
-        pieces = _PIECES[outgoing.method](client, outgoing.body, bool(outgoing.headers))
-        answer = InProcessAnswer(pieces, "text/event-stream" if outgoing.headers else "application/json")
+        is_stream = _STREAM in outgoing.headers
+        pieces = _PIECES[outgoing.method](client, outgoing.body, is_stream)
+        answer = InProcessAnswer(pieces, "text/event-stream" if is_stream else "application/json")
         await answer.begin()
         return answer
 
