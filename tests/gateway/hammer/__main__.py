@@ -1,6 +1,6 @@
 """Many calls of all manners through real gateways whose processes and counters are killed, and what is left of them.
 
-`nice -n 10 python -m tests.gateway.hammer` takes some minutes on two cores; it prints a verdict and leaves with 1 where
+`nice -n 10 python -m tests.gateway.hammer` takes a minute or two on two cores; it prints a verdict and leaves with 1 where
 anything does not hold. `--calls 2000 --gateways 1 --workers 1 --blows 0` is a small one; `--hosts --kill-host` makes it two
 hosts over one PostgreSQL, of which one dies for good.
 """
@@ -223,7 +223,7 @@ def _money(nano: int) -> str:
 def main() -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--calls", type=int, default=24_000)
+    parser.add_argument("--calls", type=int, default=12_000)
     parser.add_argument("--at-once", type=int, default=1000)
     parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--workers", type=int, default=3)
@@ -231,10 +231,10 @@ def main() -> int:
     parser.add_argument("--hosts", action="store_true", help="two hosts over one PostgreSQL, each with these gateways")
     parser.add_argument("--kill-host", action="store_true")
     parser.add_argument("--no-faults", action="store_true")
-    parser.add_argument("--acme", type=float, default=2.0, help="dollars")
-    parser.add_argument("--calm", type=float, default=0.2, help="dollars of those whose calls all end well")
-    parser.add_argument("--user", type=float, default=0.9, help="dollars of each user")
-    parser.add_argument("--pause", type=float, default=2.0, help="seconds that a refused client waits")
+    parser.add_argument("--acme", type=float, default=0.3, help="dollars")
+    parser.add_argument("--calm", type=float, default=0.015, help="dollars of those whose calls all end well")
+    parser.add_argument("--user", type=float, default=0.3, help="dollars of each user")
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds that a refused client waits")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
