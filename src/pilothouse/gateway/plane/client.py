@@ -48,9 +48,9 @@ class Client:
         headers = [*self._headers(content_type), _NO_STORE, (b"x-accel-buffering", b"no"), *extra]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def piece(self, data: bytes) -> None:
+    def piece(self, data: bytes) -> Awaitable[None]:
         """Send a piece of a stream."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        return self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
         """End a stream."""

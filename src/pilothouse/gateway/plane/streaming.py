@@ -9,8 +9,9 @@ from typing import Final
 
 from pilothouse.gateway.guards.streams import GuardedStream
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, CHUNK, input_size
-from pilothouse.gateway.plane.asking.attempts import AttemptFailed, Opened, told_error
+from pilothouse.gateway.plane.asking.attempts import Opened
 from pilothouse.gateway.plane.asking.deadlines import Deadline, Deadlines
+from pilothouse.gateway.plane.asking.failures import AttemptFailed, told_error
 from pilothouse.gateway.plane.asking.relays import Relay, TranslatingRelay
 from pilothouse.gateway.plane.call import Call, is_metered
 from pilothouse.gateway.plane.client import Client
@@ -87,6 +88,7 @@ class Stream:
     async def _pump(self, idle: Deadline) -> None:
         answer, relay, call = self._opened.answer, self.relay, self._call
         clock, loop_time = time.perf_counter_ns, asyncio.get_running_loop().time
+        hand_on = self._client.piece if self._guarded is None and self.sent is None else self._hand_on
         while True:
             asked = clock()
             idle.since, idle.waiting = loop_time(), True
@@ -106,7 +108,7 @@ class Stream:
                 except ValueError as error:
                     raise AttemptFailed("malformed", f"the upstream's stream makes no sense: {error}") from error
                 if out:
-                    await self._hand_on(out)
+                    await hand_on(out)
                 if relay.error:
                     raise told_error(self._opened.step, relay.error)
                 if self._allowed is not None and not await self._may_go_on():

@@ -39,13 +39,19 @@ _KEPT: Final = (
 """Headers of an answer that somebody may read; looking at each costs less than turning all of them into Python."""
 
 
+_GRACE: Final = 1.0
+"""Seconds after which the client's thread ends what the event loop has given up."""
+
+
 class HttpTransport:
     """Sends requests by pools of connections, one for each time-out of connecting."""
 
     def __init__(self) -> None:
         self._clients: dict[float, Client] = {}
 
-    async def open(self, outgoing: Outgoing, *, connect: float, whole: bool) -> HttpAnswer:
+    async def open(
+        self, outgoing: Outgoing, *, connect: float, whole: bool, patience: float | None = None
+    ) -> HttpAnswer:
         """Send a request and return when the answer's head has come; of a ``whole`` one, when all of it has.
 
         Raises:
@@ -55,7 +61,10 @@ class HttpTransport:
         try:
             request = self._request(outgoing, connect)
             if whole:
-                # One turn of the loop in place of three: the pieces meet on the client's own thread.
+                if patience is not None:
+                    # Who is cancelled while the pieces meet on the client's thread leaves the connection to it.
+                    request = request.timeout(timedelta(seconds=patience + _GRACE))
+                # One turn of the loop in place of three.
                 response = await request.build().send()
                 return HttpAnswer(response, body=bytes(await response.bytes()))
             # The default read buffer holds a whole stream back.

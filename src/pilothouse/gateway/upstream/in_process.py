@@ -78,7 +78,9 @@ class InProcessTransport:
     def __init__(self, find: Callable[[str], ModelProvider]) -> None:
         self._find = find
 
-    async def open(self, outgoing: Outgoing, *, connect: float, whole: bool) -> InProcessAnswer:
+    async def open(
+        self, outgoing: Outgoing, *, connect: float, whole: bool, patience: float | None = None
+    ) -> InProcessAnswer:
         """Send a request; the answer's head comes when the model has begun.
 
         Raises:

@@ -41,13 +41,14 @@ class Answer(Protocol):
 class Transport(Protocol):
     """One way to deployments, such as HTTP or a model in this process."""
 
-    async def open(self, outgoing: Outgoing, *, connect: float, whole: bool) -> Answer:
+    async def open(self, outgoing: Outgoing, *, connect: float, whole: bool, patience: float | None = None) -> Answer:
         """Send a request and return when the answer's head has come.
 
         Args:
             outgoing: The request.
             connect: Seconds until a connection must stand.
             whole: Whether the answer will be read to its end before anything is done with it.
+            patience: Seconds after which nobody waits for a whole answer any more; None for ever.
 
         Raises:
             UpstreamFault: when no answer comes.

@@ -20,14 +20,14 @@ class Ways:
         self._default = default
         self._others = others
 
-    async def open(self, outgoing: Outgoing, *, connect: float, whole: bool) -> Answer:
+    async def open(self, outgoing: Outgoing, *, connect: float, whole: bool, patience: float | None = None) -> Answer:
         """Send a request and return when the answer's head has come; see ``Transport``.
 
         Raises:
             UpstreamFault: when no answer comes.
         """
         way = self._others.get(outgoing.url.partition("://")[0], self._default)
-        return await way.open(outgoing, connect=connect, whole=whole)
+        return await way.open(outgoing, connect=connect, whole=whole, patience=patience)
 
     async def aclose(self) -> None:
         """Close every way."""

@@ -6,13 +6,13 @@ import asyncio
 import time
 from typing import Final
 
-import msgspec
 from msgspec import Struct, structs
 
 from pilothouse.core.errors import PilothouseError
 from pilothouse.gateway.dialects.codecs import codec, has_codec
 from pilothouse.gateway.plane.admission import bound
 from pilothouse.gateway.plane.asking.deadlines import Deadlines
+from pilothouse.gateway.plane.asking.failures import AttemptFailed, code_of, read_all, refused_by, told_error
 from pilothouse.gateway.plane.asking.given_up import broken, has_room, may_be_billed
 from pilothouse.gateway.plane.asking.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
 from pilothouse.gateway.plane.asking.tracing import with_trace
@@ -25,48 +25,8 @@ from pilothouse.gateway.upstream.types import Answer, Transport, UpstreamFault
 from pilothouse.models.rates.card import RateCard
 from pilothouse.models.types import Usage
 
-_LONGEST_REFUSAL: Final = 65_536
 _LONGEST_ANSWER: Final = 1 << 28
-_CODES: Final[dict[Failure, str]] = {
-    "timeout": "upstream_timeout",
-    "stream_idle": "upstream_timeout",
-    "cut": "upstream_cut",
-    "malformed": "upstream_malformed",
-}
 _CLIENTS_OWN: Final[frozenset[Failure]] = frozenset({"request", "context_length", "content_filter", "rate_limit"})
-
-
-def code_of(failure: Failure) -> str:
-    """Return the stable code of an upstream's failure."""
-    return _CODES.get(failure, "upstream_error")
-
-
-class AttemptFailed(Exception):
-    """A deployment did not serve the call.
-
-    Attributes:
-        failure: Its class.
-        message: The upstream's words or ours, without secrets.
-        status: The upstream's HTTP status; 0 where none came.
-        retry_after: Seconds, where it said so.
-        retryable: Whether the same deployment may be asked again.
-    """
-
-    def __init__(
-        self,
-        failure: Failure,
-        message: str,
-        *,
-        status: int = 0,
-        retry_after: float | None = None,
-        retryable: bool = True,
-    ) -> None:
-        super().__init__(message)
-        self.failure: Failure = failure
-        self.message = message
-        self.status = status
-        self.retry_after = retry_after
-        self.retryable = retryable
 
 
 class Opened(Struct, kw_only=True):
@@ -279,7 +239,10 @@ class Attempts:
                 if call.snapshot.begin_span is not None:
                     outgoing = with_trace(outgoing, call, call.snapshot.begin_span)
                 answer = await self._transport.open(
-                    outgoing, connect=timeouts.connect, whole=not call.facts.stream and call.body is not None
+                    outgoing,
+                    connect=timeouts.connect,
+                    whole=not call.facts.stream and call.body is not None,
+                    patience=timeouts.first_token,
                 )
                 try:
                     return await self._begun(step, wire, answer)
@@ -304,7 +267,7 @@ class Attempts:
     async def _begun(self, step: Step, wire: Wire, answer: Answer) -> Opened:
         content_type = answer.content_type
         if not 200 <= answer.status < 300:
-            raise await _refused(step, answer)
+            raise await refused_by(step, answer)
         if self._call.facts.stream and "json" not in content_type:
             if "html" in content_type:
                 raise AttemptFailed("malformed", "the upstream sent a web page", status=answer.status)
@@ -312,7 +275,7 @@ class Attempts:
         return await self._whole(step, wire, answer, content_type)
 
     async def _whole(self, step: Step, wire: Wire, answer: Answer, content_type: str) -> Opened:
-        body = await _read_all(answer, _LONGEST_ANSWER)
+        body = await read_all(answer, _LONGEST_ANSWER)
         await answer.aclose()
         if len(body) > _LONGEST_ANSWER:
             raise AttemptFailed("malformed", "the upstream's answer does not end", status=answer.status)
@@ -375,31 +338,3 @@ async def _pause(seconds: float) -> int:
     begun = time.perf_counter_ns()
     await asyncio.sleep(seconds)
     return time.perf_counter_ns() - begun
-
-
-async def _read_all(answer: Answer, most: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while size <= most and (piece := await answer.read()) is not None:
-        pieces.append(piece)
-        size += len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-async def _refused(step: Step, answer: Answer) -> AttemptFailed:
-    body = await _read_all(answer, _LONGEST_REFUSAL)
-    refused = step.deployment.provider.refused(answer.status, answer.headers, body)
-    return AttemptFailed(
-        refused.failure,
-        refused.message,
-        status=answer.status,
-        retry_after=refused.retry_after,
-        retryable=refused.retryable,
-    )
-
-
-def told_error(step: Step, words: str, status: int = 0) -> AttemptFailed:
-    """Return the failure of an attempt whose upstream reported an error inside its stream."""
-    body = msgspec.json.encode({"error": {"message": words}})
-    refused = step.deployment.provider.refused(500, {}, body)
-    return AttemptFailed(refused.failure, refused.message, status=status, retryable=refused.retryable)
