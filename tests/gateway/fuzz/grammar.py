@@ -71,6 +71,10 @@ _TOKENS: Final = (
 )
 
 
+_MANY = 1_000
+"""Places of a body from which on its parts are not repeated any more."""
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Give every place of a value of JSON but its root."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -93,7 +97,8 @@ def _spoil(chance: Random, body: dict[str, Any]) -> None:
     elif kind < 0.3 and isinstance(spot, dict):
         spot[chance.choice(["model", "n", "stream", "tools", "x", "\x00", "max_tokens"])] = spot.pop(last)
     elif kind < 0.4:
-        spot[last] = [spot[last]] * chance.choice([0, 2, 200])
+        # Copies of copies would be more than memory holds, once in some thousand requests.
+        spot[last] = [spot[last]] * chance.choice([0, 2, 200 if len(found) < _MANY else 1])
     else:
         spot[last] = copy.deepcopy(chance.choice(ODD))
 
