@@ -94,10 +94,10 @@ class Wire:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
-    def rest(self) -> bytes:
-        """Read until the other side ends."""
+    def rest(self, most: int = -1) -> bytes:
+        """Read until the other side ends, or so many bytes."""
         try:
-            return self._reader.read()
+            return self._reader.read(most)
         except ConnectionResetError:
             return b""
 
