@@ -7,10 +7,10 @@ not. Its text is `8e5f00a1 1 2 3 ...`: a digest of the messages, then each token
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from .behaviour import Behaviour
 from .bill import Used
@@ -31,7 +31,7 @@ class Asked(Struct, kw_only=True):
     documents: Raw = NOTHING
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
-    n: int | None = None
+    n: Annotated[int, Meta(le=128)] | None = None
     top_n: int | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -41,7 +41,7 @@ class Asked(Struct, kw_only=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     max_output_tokens: int | None = None
-    dimensions: int | None = None
+    dimensions: Annotated[int, Meta(le=8192)] | None = None
     encoding_format: str | None = None
     user: str | None = None
 
