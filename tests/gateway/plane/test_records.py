@@ -6,12 +6,14 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from pilothouse.gateway.dialects.endpoints import endpoint
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.records import LARGEST_WAITING, LONGEST_WAIT, MOST_WAITING, Ended, Records
+from pilothouse.gateway.types import LedgerEntry
 
 from ..running import ListLedger
 
@@ -69,6 +71,28 @@ def test_no_row_waits_for_calls_that_do_not_come() -> None:
         assert len(kept.told) == 3
 
     asyncio.run(inside())
+
+
+def test_a_call_that_cannot_be_recorded_costs_no_other_its_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def inside() -> None:
+        kept = Kept(in_flight=100)
+        take, failures = kept.ledger.record, [OSError("no more")]
+
+        def record(entry: LedgerEntry) -> None:
+            if failures:
+                raise failures.pop()
+            take(entry)
+
+        monkeypatch.setattr(kept.ledger, "record", record)
+        _, second, third = kept.end(), kept.end(), kept.end()
+        kept.records.flush()
+        assert kept.told == [second, third]
+        assert b'incidents_total{kind="record_failed"} 1.0' in kept.metrics.exposition()
+
+    asyncio.run(inside())
+    assert "OSError: no more" in capsys.readouterr().err
 
 
 def test_a_large_request_is_not_kept_in_memory_for_its_row() -> None:

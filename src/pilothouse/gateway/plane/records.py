@@ -7,6 +7,8 @@ processor's caches.
 from __future__ import annotations
 
 import asyncio
+import sys
+import traceback
 from typing import Any, Final
 
 from msgspec import Struct
@@ -96,14 +98,21 @@ class Records:
             self._flushing = None
         ended, self._ended = self._ended, []
         for item in ended:
-            call = item.call
-            if call.key is not None or call.snapshot.keys is None:
-                self._trace(call, item.took, item.overhead)
-                entry = _entry(call, item.took, item.overhead)
-                self._ledger.record(_unsure(entry, item) if item.given_up else entry)
-            self._metrics.ended(call, item.took, item.overhead)
-            if item.given_up:
-                self._metrics.given_up(call)
+            try:
+                self._tell(item)
+            except Exception:  # noqa: BLE001  one call's record must not cost the others theirs, nor their settlement
+                sys.stderr.write(traceback.format_exc())
+                self._metrics.incident("record_failed")
+
+    def _tell(self, ended: Ended) -> None:
+        call = ended.call
+        if call.key is not None or call.snapshot.keys is None:
+            self._trace(call, ended.took, ended.overhead)
+            entry = _entry(call, ended.took, ended.overhead)
+            self._ledger.record(_unsure(entry, ended) if ended.given_up else entry)
+        self._metrics.ended(call, ended.took, ended.overhead)
+        if ended.given_up:
+            self._metrics.given_up(call)
 
     def _trace(self, call: Call, took: int, overhead: int) -> None:
         route = call.route.name if call.route else call.facts.model
