@@ -125,3 +125,9 @@ def test_a_bill_that_cannot_be_read_names_the_line(tmp_path: Path, name: str, te
 def test_a_bill_without_lines_is_refused(ledger: Ledger) -> None:
     with pytest.raises(UserError, match="no lines"):
         ledger().reconcile((), provider="house")
+
+
+@pytest.mark.parametrize("day", ["", "yesterday", "2026-13-01", "0001-01-01", "9999-12-31", "\ud800"])
+def test_a_line_without_a_day_is_refused(ledger: Ledger, day: str) -> None:
+    with pytest.raises(DataError, match="of no day"):
+        ledger().reconcile([BillLine(day=day, model="m", amount=1)], provider="house")

@@ -11,10 +11,14 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final, cast
 
+from msgspec.structs import replace
+
 from pilothouse.core.errors import DataError
 from pilothouse.gateway.ledger.types import BillLine, ReconciledLine, Reconciliation, SpendRow
 from pilothouse.gateway.types import NANO
 
+_FIRST: Final = date(1970, 1, 1)
+_LAST: Final = date(2200, 1, 1)
 _EXPECTED: Final = "columns day (2026-11-21), model, amount (US dollars)"
 
 
@@ -73,6 +77,21 @@ def reconcile(
     return Reconciliation(
         lines=tuple(lines), billed=total, recorded=spent, difference=total - spent, may_cost=may_cost, alarm=alarm
     )
+
+
+def dated(line: BillLine) -> BillLine:
+    """Return a line whose day is written as the ledger writes it.
+
+    Raises:
+        DataError: for what is no day of our time.
+    """
+    try:
+        day = date.fromisoformat(line.day)
+    except ValueError:
+        day = date.min
+    if not _FIRST <= day <= _LAST:
+        raise DataError(f"a line of the bill is of no day: {line.day[:40]!r}", expected="a UTC day such as 2026-11-21")
+    return replace(line, day=day.isoformat())
 
 
 def _beyond(difference: int, may_cost: int) -> int:

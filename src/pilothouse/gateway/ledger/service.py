@@ -175,8 +175,9 @@ class LedgerService:
 
         Raises:
             UserError: for a bill without lines.
+            DataError: for a line without a day.
         """
-        lines = tuple(bill)
+        lines = tuple(bills.dated(line) for line in bill)
         if not lines:
             raise UserError("the bill has no lines")
         first, last = min(line.day for line in lines), max(line.day for line in lines)
