@@ -121,11 +121,12 @@ class CompletedSpans:
         processors = tracer.span_processor
         relay = processors.alone if isinstance(processors, Processors) else None
         writer = relay.writer if relay is not None else None
+        told = _record(begun, name, attributes, start_ns, end_ns, kind, error)
         if writer is not None:
-            writer.take(_line(begun, name, attributes, start_ns, end_ns, kind, error), tracer.resource, _SCOPE)
+            writer.take(told, tracer.resource, _SCOPE)
         else:
-            processors.on_end(_span(tracer, begun, name, attributes, start_ns, end_ns, kind, error))
-        return f"{begun.trace_id:032x}"
+            processors.on_end(_span(tracer, begun, told, kind))
+        return told.trace_id
 
     def _begun(
         self,
@@ -145,7 +146,7 @@ class CompletedSpans:
         return Begun(0, 0, parent)
 
 
-def _line(
+def _record(
     begun: Begun,
     name: str,
     attributes: dict[str, AttributeValue],
@@ -168,25 +169,16 @@ def _line(
     )
 
 
-def _span(
-    tracer: SdkTracer,
-    begun: Begun,
-    name: str,
-    attributes: dict[str, AttributeValue],
-    start_ns: int,
-    end_ns: int,
-    kind: SpanKind,
-    error: str,
-) -> ReadableSpan:
+def _span(tracer: SdkTracer, begun: Begun, told: SpanRecord, kind: SpanKind) -> ReadableSpan:
     return ReadableSpan(
-        name=name,
+        name=told.name,
         context=SpanContext(begun.trace_id, begun.span_id, False, _SAMPLED),
         parent=begun.parent,
         resource=tracer.resource,
-        attributes=attributes,
+        attributes=told.attributes,
         kind=kind,
-        status=Status(StatusCode.ERROR, error) if error else _UNSET,
-        start_time=start_ns,
-        end_time=end_ns,
+        status=Status(StatusCode.ERROR, told.status_message) if told.status_message else _UNSET,
+        start_time=told.start_ns,
+        end_time=told.end_ns,
         instrumentation_scope=_SCOPE,
     )
