@@ -92,7 +92,9 @@ class Gateway:
         self.router = Router(HealthBoard(), price=common_price(self.rates, time.time_ns))
         self._hosts = services.get(LedgerHosts)
         self._keeper = LedgerKeeper(services.state / FOLDER, services.root, news=self._hosts.last)
-        self._limiting = Limiting(services, services.settings.section(GatewaySettings).redis)
+        self._records = Records(self.ledger, services.get(TracingService).tracer, self.metrics)
+        redis = services.settings.section(GatewaySettings).redis
+        self._limiting = Limiting(services, redis, tell=self._records.flush)
         self._watch_limits()
         self.faults: dict[str, str] = {}
         self.is_leaving = False
@@ -106,7 +108,6 @@ class Gateway:
             self._config, self._ready.config.version.number, self._config_changed, self._config_broken
         )
         self._transport = open_ways(self._models)
-        self._records = Records(self.ledger, services.get(TracingService).tracer, self.metrics)
         settlement = Settlement(self.rates, self._records)
         deadlines = Deadlines()
         self._shadows = Shadows(self.router, self._transport, settlement, deadlines)

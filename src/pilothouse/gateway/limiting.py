@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Self
 
@@ -100,11 +100,13 @@ class Limiting:
     Args:
         services: The project.
         redis: Where counters are shared; empty for within the process.
+        tell: Hands the rows of ended calls that still wait to the ledger: counters are rebuilt from it.
     """
 
-    def __init__(self, services: Services, redis: str) -> None:
+    def __init__(self, services: Services, redis: str, *, tell: Callable[[], None]) -> None:
         self._services = services
         self._redis = redis
+        self._tell = tell
         self._history = History(services)
         self._memory = LimiterState()
         self._prepared: tuple[LimitRule, ...] = ()
@@ -195,6 +197,7 @@ class Limiting:
         return self._shared
 
     async def _flush(self) -> None:
+        self._tell()
         await asyncio.to_thread(self._written)
 
     def _written(self) -> None:

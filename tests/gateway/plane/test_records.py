@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from pilothouse.gateway.dialects.endpoints import endpoint
+from pilothouse.gateway.limiting import Limiting
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.metrics import Metrics
 from pilothouse.gateway.plane.records import LARGEST_WAITING, LONGEST_WAIT, MOST_WAITING, Ended, Records
@@ -100,5 +101,20 @@ def test_a_large_request_is_not_kept_in_memory_for_its_row() -> None:
         kept = Kept(in_flight=100)
         small, large = kept.end(), kept.end(b"x" * (LARGEST_WAITING + 1))
         assert kept.told == [small, large]
+
+    asyncio.run(inside())
+
+
+def test_counters_are_rebuilt_from_rows_that_were_told() -> None:
+    """Between a call's settlement and its row nothing may be forgotten: a new Redis asks the ledger alone."""
+
+    async def inside() -> None:
+        told: list[str] = []
+        services: Any = SimpleNamespace(
+            get=lambda kind: SimpleNamespace(flush=lambda: told.append("disk"), send=lambda: told.append("hosts"))
+        )
+        limiting = Limiting(services, "redis://localhost", tell=lambda: told.append("rows"))
+        await limiting._flush()
+        assert told == ["rows", "disk", "hosts"]
 
     asyncio.run(inside())
