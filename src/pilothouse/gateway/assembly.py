@@ -109,8 +109,8 @@ class Gateway:
         )
         self._transport = open_ways(self._models)
         settlement = Settlement(self.rates, self._records)
-        deadlines = Deadlines()
-        self._shadows = Shadows(self.router, self._transport, settlement, deadlines)
+        self._deadlines = Deadlines()
+        self._shadows = Shadows(self.router, self._transport, settlement, self._deadlines)
         self._captures: dict[CaptureSettings, CaptureWriter] = {}
         parts = Parts(
             router=self.router,
@@ -120,7 +120,7 @@ class Gateway:
             ledger=self.ledger,
             metrics=self.metrics,
             shadows=self._shadows,
-            deadlines=deadlines,
+            deadlines=self._deadlines,
             used_keys=self._key_uses.seen,
         )
         self._ring = self._key_watcher.ring
@@ -184,6 +184,7 @@ class Gateway:
         await self._shelf.aclose()
         await self._transport.aclose()
         await self._models.aclose()
+        self._deadlines.close()
         self._records.flush()
         self.ledger.close()
         await asyncio.to_thread(self._send_last)
