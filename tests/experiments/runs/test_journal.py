@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
+import time
 import tracemalloc
 from collections.abc import Sequence
 from decimal import Decimal
@@ -177,6 +179,43 @@ def test_a_full_disk_ends_the_writer_and_keeps_what_was_recorded(
         monkeypatch.undo()
     assert 0 < len(recorded) < 500
     assert [row.number for row in Journal(path).rows()] == [row.number for row in recorded]
+
+
+def test_a_cancelled_writer_has_written_before_its_log_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    lost: list[dict[str, object]] = []
+
+    async def cancelled_while_ending() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+        ending, writing = asyncio.Event(), asyncio.Event()
+
+        async def write() -> None:
+            with AppendLog(path) as log:
+                append = log.append
+
+                def slowly(lines: Sequence[bytes]) -> None:
+                    loop.call_soon_threadsafe(writing.set)
+                    time.sleep(0.05)
+                    append(lines)
+
+                log.append = slowly  # type: ignore[method-assign]
+                async with RowWriter(log, interval=60.0, batch=100, on_recorded=lambda _: None) as writer:
+                    await writer.put([(make(0), encode_row(make(0)))])
+                    ending.set()
+
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(write())
+        await ending.wait()
+        await writing.wait()
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled_while_ending())
+    gc.collect()
+    assert (lost, [row.number for row in Journal(path).rows()]) == ([], [0])
 
 
 def test_a_long_log_is_read_with_flat_memory(tmp_path: Path) -> None:

@@ -94,14 +94,23 @@ class LineWriter(Generic[R]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Write what is left.
+        """Write what is left; a cancellation waits for it, for whoever opened the log closes it next.
 
         Raises:
             StorageError: when a write failed; rows not yet recorded are not in the file and will be run again.
         """
+        assert self._pump is not None
         self._closing = True
         self._wake.set()
-        await self.failed()
+        cancelled = False
+        while not self._pump.done():
+            try:
+                await asyncio.wait((self._pump,))
+            except asyncio.CancelledError:
+                cancelled = True
+        self._pump.result()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def put(self, rows: Iterable[tuple[R, bytes]]) -> None:
         """Take rows to be written; waits while the disk is far behind, so memory stays flat."""
