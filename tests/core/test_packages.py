@@ -259,7 +259,9 @@ def test_a_name_that_climbs_out_of_the_archive_goes_nowhere(
     assert [path.name for path in tmp_path.rglob("climbed.bin")] == []
 
 
-def test_a_version_the_index_does_not_have(wheel: Path, target: Path) -> None:
+def test_a_version_the_index_does_not_have(wheel: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Looked at all the time, so that folders vanish under the one who looks.
+    monkeypatch.setattr("pilothouse.core.packages.POLL", 0.0003)
     with pytest.raises(NotFound, match=r"no wheel of tinydata==2\.0"):
         fetch_package_file(wanted(wheel, requirement="tinydata==2.0"), target)
     assert left_behind(target) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ class Answered(NamedTuple):
 class Prices(FlatRates):
     """The mock's prices, which need no reading."""
 
-    def warm(self) -> None:
+    def warm(self, models: Iterable[tuple[str, str]] = (), at_ns: int = 0) -> None:
         """Do nothing."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -185,13 +186,12 @@ def _watch(process: subprocess.Popen[bytes], folders: tuple[Path, ...], total: i
 
 
 def _biggest(folder: Path) -> int:
-    sizes = [0]
-    for path in folder.rglob("*"):
-        try:
-            sizes.append(path.stat().st_size if path.is_file() else 0)
-        except FileNotFoundError:
-            continue  # pip moved it between the two looks
-    return max(sizes)
+    biggest = 0
+    for place, _, names in os.walk(folder):  # which passes over folders that pip takes away meanwhile
+        for name in names:
+            with suppress(FileNotFoundError):
+                biggest = max(biggest, Path(place, name).lstat().st_size)
+    return biggest
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
