@@ -48,6 +48,7 @@ def test_a_stream_passes_unchanged(end):
     assert out == data
     assert meter.usage == Usage(input_tokens=9, output_tokens=4, cached_input_tokens=2)
     assert (meter.model, meter.is_finished, meter.in_tool_call) == ("gpt-x", True, False)
+    assert (meter.has_begun, meter.deltas, meter.pieces) == (True, len(EVENTS) - 1, 2)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])

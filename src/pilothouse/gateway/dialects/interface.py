@@ -52,34 +52,71 @@ class StreamWriter(Protocol):
         ...
 
 
-class StreamMeter(Protocol):
-    """Watches a stream that passes untranslated, at the least cost: it must see every byte, and decodes few.
+class Relay(Protocol):
+    """Takes an upstream's bytes and gives the client's.
 
-    Attributes:
-        usage: The last usage seen; a later one replaces an earlier one, they are never added.
-        model: The answer's own model name; empty until seen.
-        is_finished: Whether the answer is whole; what comes after, such as the usage, must still be read.
-        in_tool_call: Whether the stream stands inside a tool call that is not complete.
-        text_bytes: Bytes of answer text so far, for an estimate when no usage comes.
-        pieces: Events that held answer text, each a token at least.
-        error: The words of an error that the upstream reported inside the stream, empty for none; it and what follows
-            are not handed on, for the gateway tells it in its own words.
+    A form's own, its meter, watches a stream that passes untranslated, at the least cost: it must see every byte, and
+    decodes few.
     """
 
-    usage: Usage | None
-    model: str
-    is_finished: bool
-    in_tool_call: bool
-    text_bytes: int
-    pieces: int
-    error: str
+    @property
+    def usage(self) -> Usage | None:
+        """The last usage seen; a later one replaces an earlier one, they are never added."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The answer's own model name; empty until seen."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the answer is whole; what comes after, such as the usage, must still be read."""
+        ...
+
+    @property
+    def in_tool_call(self) -> bool:
+        """Whether it stands inside a tool call that is not complete."""
+        ...
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of answer text so far, for an estimate when no usage comes."""
+        ...
+
+    @property
+    def deltas(self) -> int:
+        """Pieces of answer text so far, more or less."""
+        ...
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of answer text so far, none too many: each is a token at least."""
+        ...
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether more than the opening of the answer has come: from here on nobody else can take the call over."""
+        ...
+
+    @property
+    def error(self) -> str:
+        """The words of an error that the upstream reported inside the stream; empty for none.
+
+        It and what follows are not handed on, for the gateway tells it in its own words.
+        """
+        ...
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes as they came and return those to hand on: whole events only; without what only we asked for.
+        """Take bytes as they came and return those to send now: whole events only; without what only we asked for.
 
         Raises:
-            ValueError: for what is no stream of this form, such as a page of HTML.
+            ValueError: for what is no stream of the form, such as a page of HTML.
         """
+        ...
+
+    def finish(self) -> bytes:
+        """Return what is to be sent after the upstream's last byte."""
         ...
 
 
@@ -116,7 +153,7 @@ class Codec(Protocol):
         """Return what writes one stream of this form for a client."""
         ...
 
-    def meter(self, *, hide_usage: bool) -> StreamMeter:
+    def meter(self, *, hide_usage: bool) -> Relay:
         """Return what watches one stream; ``hide_usage`` leaves out the usage that only we asked for."""
         ...
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pilothouse.gateway.dialects.frames import FrameCutter, data_of
 from pilothouse.models.types import Usage
+
+_OPENING: Final = 3
+"""Events before the first piece of an answer: who speaks, that a block begins, a sign of life."""
 
 
 class Meter:
@@ -13,7 +18,7 @@ class Meter:
     error itself is not, for it is told in the gateway's own words.
 
     Attributes:
-        usage: See ``StreamMeter``, as for all here.
+        usage: See ``Relay``, as for all here.
         model: The answer's model.
         is_finished: Whether the answer is whole.
         in_tool_call: Whether a tool call is open.
@@ -33,6 +38,17 @@ class Meter:
         self.pieces = 0
         self.error = ""
         self._cutter = FrameCutter()
+        self._events = 0
+
+    @property
+    def deltas(self) -> int:
+        """Pieces of answer text so far: all events but the first, which names the speaker."""
+        return max(self._events - 1, 0) if self.text_bytes else 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is text, a tool call, or more events than any form opens an answer with."""
+        return self.text_bytes > 0 or self.in_tool_call or self._events > _OPENING
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes as they came and return whole events.
@@ -44,11 +60,17 @@ class Meter:
             return b""
         payload = self._cutter.whole(data)
         if payload is not None:
-            return data if self._see(payload) else b""
-        events = self._cutter.cut(data)
-        if len(events) == 1:
-            return events[0] if self._passes(events[0]) else b""
-        return b"".join([event for event in events if self._passes(event)])
+            if not self._see(payload):
+                return b""
+            self._events += 1
+            return data
+        passed = [event for event in self._cutter.cut(data) if self._passes(event)]
+        self._events += len(passed)
+        return b"".join(passed)
+
+    def finish(self) -> bytes:
+        """Return nothing: the upstream wrote its own end."""
+        return b""
 
     def _passes(self, event: bytes) -> bool:
         if self.error:

@@ -8,6 +8,7 @@ import time
 import msgspec
 from msgspec import Struct
 
+from pilothouse.gateway.dialects.interface import Relay
 from pilothouse.gateway.guards.pipeline import GuardedCall, GuardPipeline
 from pilothouse.gateway.guards.types import GuardContext
 from pilothouse.gateway.ledger.writer import LedgerWriter
@@ -15,7 +16,6 @@ from pilothouse.gateway.plane.admission import admit, applied_to
 from pilothouse.gateway.plane.asking.attempts import Attempts, Opened
 from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.asking.failures import AttemptFailed, code_of
-from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.caching import CachedCall
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.client import Client

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from pilothouse.gateway.dialects.interface import Relay
 from pilothouse.gateway.limits.types import Reservation
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, input_size
 from pilothouse.gateway.plane.asking.given_up import less_sure, most_of, sure_usage
-from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.records import Ended, Records
 from pilothouse.models.rates.card import RateCard

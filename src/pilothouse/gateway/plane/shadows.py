@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from pilothouse.gateway.dialects.interface import Relay
 from pilothouse.gateway.plane.asking.attempts import Attempts, Opened
 from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.asking.failures import code_of
-from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.plane.settlement import Settlement
 from pilothouse.gateway.refusals import Refusal

@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from pilothouse.gateway.dialects.interface import Relay
 from pilothouse.gateway.guards.streams import GuardedStream
 from pilothouse.gateway.plane.admission import BYTES_PER_TOKEN, CHUNK, input_size
 from pilothouse.gateway.plane.asking.attempts import Opened
 from pilothouse.gateway.plane.asking.deadlines import Deadline, Deadlines
 from pilothouse.gateway.plane.asking.failures import AttemptFailed, told_error
-from pilothouse.gateway.plane.asking.relays import Relay, TranslatingRelay
+from pilothouse.gateway.plane.asking.relays import TranslatingRelay
 from pilothouse.gateway.plane.call import Call, is_metered
 from pilothouse.gateway.plane.client import Client
 from pilothouse.gateway.upstream.types import UpstreamFault

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pilothouse.gateway.dialects.anthropic import answers, decoding, encoding
 from pilothouse.gateway.dialects.anthropic.events import MessagesMeter, MessagesReader
 from pilothouse.gateway.dialects.anthropic.writing import MessagesWriter
-from pilothouse.gateway.dialects.interface import Splice, StreamMeter, StreamReader, StreamWriter
+from pilothouse.gateway.dialects.interface import Relay, Splice, StreamReader, StreamWriter
 from pilothouse.gateway.dialects.splicing import bound, with_model, written
 from pilothouse.gateway.types import Body, Wire
 from pilothouse.models.types import ChatRequest, ChatResponse, Usage
@@ -40,7 +40,7 @@ class MessagesCodec:
         """Return what writes one stream."""
         return MessagesWriter(call_id=call_id, model=model)
 
-    def meter(self, *, hide_usage: bool) -> StreamMeter:
+    def meter(self, *, hide_usage: bool) -> Relay:
         """Return what watches one stream."""
         return MessagesMeter()
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pilothouse.gateway.dialects.interface import Splice, StreamMeter, StreamReader, StreamWriter
+from pilothouse.gateway.dialects.interface import Relay, Splice, StreamReader, StreamWriter
 from pilothouse.gateway.dialects.openai.chat_meter import ChatMeter
 from pilothouse.gateway.dialects.openai.chat_requests import decode_request
 from pilothouse.gateway.dialects.openai.chat_streams import ChatReader, ChatWriter, response_body
@@ -86,7 +86,7 @@ class ChatCodec:
         """Return what writes one stream."""
         return ChatWriter(call_id=call_id, model=model, include_usage=include_usage)
 
-    def meter(self, *, hide_usage: bool) -> StreamMeter:
+    def meter(self, *, hide_usage: bool) -> Relay:
         """Return what watches one stream."""
         return ChatMeter(hide_usage=hide_usage)
 

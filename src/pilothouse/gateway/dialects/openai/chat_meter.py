@@ -74,20 +74,14 @@ class ChatMeter(Meter):
     def _choice(self, choice: _Choice) -> None:
         delta = choice.delta
         if delta is None:
-            if choice.text:
-                self.text_bytes += size_of(choice.text)
-                self.pieces += 1
+            text = choice.text
         else:
             text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
-            if text:
-                self.text_bytes += size_of(text)
-                self.pieces += 1
-            for calls in (delta.tool_calls, delta.function_call):
-                if calls is not _NONE and bytes(calls) not in _EMPTY:
-                    self.text_bytes += len(bytes(calls))
-                    self.pieces += 1
-                    self._calling.add(choice.index)
-                    self.in_tool_call = True
+            if delta.tool_calls is not _NONE or delta.function_call is not _NONE:
+                self._call(choice.index, delta)
+        if text:
+            self.text_bytes += size_of(text)
+            self.pieces += 1
         if choice.finish_reason is None:
             self._writing.add(choice.index)
             self.is_finished = False
@@ -96,6 +90,14 @@ class ChatMeter(Meter):
         self._writing.discard(choice.index)
         self.in_tool_call = bool(self._calling)
         self.is_finished = not self._writing
+
+    def _call(self, index: int, delta: _Delta) -> None:
+        for calls in (delta.tool_calls, delta.function_call):
+            if bytes(calls) not in _EMPTY:
+                self.text_bytes += len(bytes(calls))
+                self.pieces += 1
+                self._calling.add(index)
+                self.in_tool_call = True
 
 
 def error_text(error: Any) -> str:

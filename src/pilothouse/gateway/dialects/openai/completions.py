@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from pilothouse.gateway.dialects.frames import write_event
-from pilothouse.gateway.dialects.interface import Splice, StreamMeter, StreamReader, StreamWriter
+from pilothouse.gateway.dialects.interface import Relay, Splice, StreamReader, StreamWriter
 from pilothouse.gateway.dialects.openai.chat import ChatCodec, asking_usage
 from pilothouse.gateway.dialects.openai.chat_meter import ChatMeter
 from pilothouse.gateway.dialects.openai.chat_streams import ChatReader, finish_of, usage_body
@@ -146,7 +146,7 @@ class CompletionsCodec:
         """Return what writes one stream."""
         return _Writer(call_id=call_id, model=model, include_usage=include_usage)
 
-    def meter(self, *, hide_usage: bool) -> StreamMeter:
+    def meter(self, *, hide_usage: bool) -> Relay:
         """Return what watches one stream."""
         return ChatMeter(hide_usage=hide_usage)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pilothouse.gateway.dialects.interface import Splice, StreamMeter, StreamReader, StreamWriter
+from pilothouse.gateway.dialects.interface import Relay, Splice, StreamReader, StreamWriter
 from pilothouse.gateway.dialects.openai import responses_answers as answers
 from pilothouse.gateway.dialects.openai import responses_decoding as decoding
 from pilothouse.gateway.dialects.openai import responses_encoding as encoding
@@ -42,7 +42,7 @@ class ResponsesCodec:
         """Return what writes one stream."""
         return ResponsesWriter(call_id=call_id, model=model)
 
-    def meter(self, *, hide_usage: bool) -> StreamMeter:
+    def meter(self, *, hide_usage: bool) -> Relay:
         """Return what watches one stream."""
         return ResponsesMeter()
 

@@ -10,11 +10,12 @@ from msgspec import Struct, structs
 
 from pilothouse.core.errors import PilothouseError
 from pilothouse.gateway.dialects.codecs import codec, has_codec
+from pilothouse.gateway.dialects.interface import Relay
 from pilothouse.gateway.plane.admission import bound
 from pilothouse.gateway.plane.asking.deadlines import Deadlines
 from pilothouse.gateway.plane.asking.failures import AttemptFailed, code_of, read_all, refused_by, told_error
 from pilothouse.gateway.plane.asking.given_up import broken, has_room, may_be_billed
-from pilothouse.gateway.plane.asking.relays import PassingRelay, RawRelay, Relay, TranslatingRelay
+from pilothouse.gateway.plane.asking.relays import RawRelay, TranslatingRelay
 from pilothouse.gateway.plane.asking.tracing import with_trace
 from pilothouse.gateway.plane.asking.translation import outgoing_body, whole_answer
 from pilothouse.gateway.plane.call import Call, is_metered, may_continue
@@ -323,7 +324,7 @@ class Attempts:
             return self._resume
         continues = may_continue(call)
         if wire == target and not continues and not is_metered(call):
-            return PassingRelay(codec(wire).meter(hide_usage=not call.facts.include_usage))
+            return codec(wire).meter(hide_usage=not call.facts.include_usage)
         return TranslatingRelay(
             codec(wire),
             codec(target),

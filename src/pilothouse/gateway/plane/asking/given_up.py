@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from pilothouse.gateway.dialects.interface import Relay
 from pilothouse.gateway.plane.admission import applied_to, bound, first_bound
-from pilothouse.gateway.plane.asking.relays import Relay
 from pilothouse.gateway.plane.call import Call
 from pilothouse.gateway.routing.types import Deployment
 from pilothouse.gateway.types import Attempt, Failure
