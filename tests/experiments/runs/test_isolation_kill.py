@@ -8,6 +8,7 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -50,8 +51,12 @@ def begun(project: Project, mark: str) -> Command:
 
 
 def named(mark: str, word: str) -> list[int]:
-    found = [folder for folder in marked(mark) if word.encode() in (folder / "cmdline").read_bytes()]
-    return [int(folder.name) for folder in found]
+    found: list[int] = []
+    for folder in marked(mark):
+        with suppress(OSError):  # it may have ended meanwhile
+            if word.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
 
 
 def resumed(project: Project) -> None:
