@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -336,3 +336,35 @@ def test_a_stream_that_takes_too_long_fails_with_what_came(project: Project) -> 
     assert events
     assert line.error is not None
     assert line.error.type == "Timeout"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_generator_whose_loop_has_stopped_is_told_that_nobody_listens(is_async: bool) -> None:
+    go_on, closed = threading.Event(), threading.Event()
+
+    def slow() -> Generator[str]:
+        try:
+            yield "first"
+            go_on.wait(10)
+            yield "second"
+        finally:
+            closed.set()
+
+    async def returns_slow() -> Generator[str]:
+        return slow()
+
+    async def first() -> Any:
+        async with (
+            FlowRunner(load_flow(returns_slow if is_async else slow)) as runner,
+            runner.stream_line({}) as stream,
+        ):
+            return await anext(aiter(stream))
+
+    # The loop stands still and is not closed, as between the last thing that it does and its end.
+    loop = asyncio.new_event_loop()
+    try:
+        assert loop.run_until_complete(first()) == Piece("output", "first")
+        go_on.set()
+        assert closed.wait(10)
+    finally:
+        loop.close()

@@ -62,6 +62,8 @@ class Listener:
         self._thread = threading.get_ident()
         self._events: deque[Event] = deque()
         self._more, self._room = asyncio.Event(), asyncio.Event()
+        self._coming = 0
+        self._for_threads = threading.Condition()
         self._is_closed = self._has_ended = False
         self._taps = plan.taps
         streamed = {place for place in plan.taps if plan.nodes[place].work.streams}
@@ -140,12 +142,21 @@ class Listener:
 
     def put_from_thread(self, event: Event) -> None:
         """Do what `put` does, in a thread that may block."""
-        waiting = self.put(event)
+        # The loop itself is not waited for: one that stops meanwhile would never answer.
+        with self._for_threads:
+            self._for_threads.wait_for(lambda: self._is_closed or self._coming + len(self._events) < WAITING)
+            if self._is_closed:
+                raise ListenerLeft("nobody listens any more")
+            self._coming += 1
         try:
-            asyncio.run_coroutine_threadsafe(waiting, self._loop).result()
+            self._loop.call_soon_threadsafe(self._arrive, event)
         except RuntimeError as error:
-            waiting.close()
             raise ListenerLeft("the event loop is closed") from error
+
+    def _arrive(self, event: Event) -> None:
+        with self._for_threads:
+            self._coming -= 1
+        self._add(event)
 
     # For the one who listens
 
@@ -156,7 +167,9 @@ class Listener:
             await self._more.wait()
         if not self._events:
             return None
-        event = self._events.popleft()
+        with self._for_threads:
+            event = self._events.popleft()
+            self._for_threads.notify()
         self._room.set()
         return event
 
@@ -167,7 +180,9 @@ class Listener:
 
     def close(self) -> None:
         """Listen no more: whoever waits for room is told."""
-        self._is_closed = True
+        with self._for_threads:
+            self._is_closed = True
+            self._for_threads.notify_all()
         self._room.set()
 
 
