@@ -1,10 +1,11 @@
-"""Pilothouse's gateway beside LiteLLM's proxy, Portkey's and MLflow's gateway and a bare nginx, in front of one mock.
+"""Pilothouse's gateway beside LiteLLM's proxy, Portkey's and MLflow's gateway, and two floors, in front of one mock.
 
     python -m benchmarks.gateway [--litellm-python P] [--portkey F] [--mlflow-python P] [--nginx B] [--full] [--json F]
 
 Each gateway runs alone on one core, the mock and the load on another. `benchmarks/gateway/peers.py` tells how to make
-the peers' environments; one that is not given is left out. Added latency is that of a single request at a time through
-the gateway less that of the mock alone, in interleaved rounds. CPU is that of the process tree: on a busy machine it is
+the peers' environments; one that is not given is left out. The floors are a bare nginx, and the parts of Pilothouse,
+uvicorn and pyreqwest, with nothing between them. Added latency is that of a single request at a time through the
+gateway less that of the mock alone, in interleaved rounds. CPU is that of the process tree: on a busy machine it is
 what counts. The run is refused where others use the machine, unless `--contended` is given; then it says so.
 """
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from .load import Target
 
+ROOT = Path(__file__).parents[2]
 MODELS = {
     "whole": "mock-tokens=8",
     "waiting": "mock-tokens=8-first=20",
@@ -119,6 +120,16 @@ def write_project(folder: Path, mock: str, port: int) -> None:
         f"type: open_ai\nbase_url: {mock}/v1\napi_key: ${{env:MOCK_KEY}}\n"
     )
     (folder / ".env").write_text(f"MOCK_KEY={SECRET}\n")
+
+
+def bare(python: str) -> Prepare:
+    """The parts of Pilothouse, uvicorn and pyreqwest, with nothing between them."""
+
+    def prepare(folder: Path, mock: str, port: int) -> Launch:
+        command = [python, "-m", "benchmarks.gateway.bare", str(port), mock]
+        return Launch(command, routes=False, environment={"PYTHONPATH": str(ROOT)}, on="nothing")
+
+    return prepare
 
 
 def litellm(python: str) -> Prepare:
@@ -241,9 +252,10 @@ def chosen(
     *, pilothouse_python: str | None, litellm_python: str | None, portkey_folder: str | None, mlflow_python: str | None,
     nginx_binary: str | None,
 ) -> tuple[dict[str, Prepare], list[str]]:  # fmt: skip
-    """Return the peers that are there, the floor first, and a sentence about each that is not."""
+    """Return the peers that are there, the floors first, and a sentence about each that is not."""
     wanted = {
         "nginx": (nginx, nginx_binary, "--nginx"),
+        "bare parts": (bare, pilothouse_python or sys.executable, "--pilothouse-python"),
         "pilothouse": (pilothouse, pilothouse_python or sys.executable, "--pilothouse-python"),
         "litellm": (litellm, litellm_python, "--litellm-python"),
         "portkey": (portkey, portkey_folder, "--portkey"),

@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .load import Spec, Target
-from .peers import Launch, Prepare, direct
+from .peers import ROOT, Launch, Prepare, direct
 from .processes import core, cpu_seconds, end, megabytes
 
-ROOT = Path(__file__).parents[2]
 GATEWAY_CORE, LOAD_CORE = 0, 1
 RATES = (25, 50, 100, 200, 400, 800, 1200, 1600, 2000, 2500, 3000, 4000, 5000, 6500, 8000)
 STREAMS = (1, 8, 32, 64, 128, 192, 256, 384, 500, 640, 768, 1024)
