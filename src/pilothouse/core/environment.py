@@ -1,4 +1,4 @@
-"""The environment: the process's variables over the project's `.env`. No other file reads it."""
+"""The environment: the process's variables over the project's `.env`. No other file reads it, or writes it."""
 
 from __future__ import annotations
 
@@ -69,6 +69,14 @@ def names_a_secret(name: str) -> bool:
 def export(values: Mapping[str, str]) -> None:
     """Set variables of this process, for the user's own code that reads them."""
     os.environ.update(values)
+
+
+def prefer(name: str, value: str) -> None:
+    """Set a variable of this process, and of those that it starts, where nobody has set it.
+
+    For libraries that take a setting from there alone, when they are loaded.
+    """
+    os.environ.setdefault(name, value)
 
 
 def environment_names(text: str) -> tuple[str, ...]:
